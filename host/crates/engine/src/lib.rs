@@ -1,0 +1,2 @@
+//! Runs tasks that are functions of WebAssembly components. The only crate that knows wasmtime;
+//! it cannot spell Celery.

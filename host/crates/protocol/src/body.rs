@@ -1,0 +1,1 @@
+//! Content types, encodings, compression and size caps of bodies.

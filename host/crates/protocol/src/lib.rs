@@ -1,0 +1,9 @@
+//! Celery's wire: bytes to meaning and back. Pure: no IO, no clock.
+
+pub mod body;
+pub mod envelope;
+pub mod message;
+pub mod names;
+pub mod record;
+pub mod time;
+mod v1;

@@ -1,0 +1,108 @@
+//! How a run ended, and what it cost.
+
+use std::time::Duration;
+
+use umbel_value::Value;
+
+/// Every way a run can end. None of them is an error of ours.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// It returned.
+    Done(Value),
+    /// It failed, or its arguments did not fit and it never started.
+    Failed(Failure),
+    /// It wants to be run again. `None`: the policy decides.
+    Retry { cause: Option<Failure>, after: Option<Duration>, max: Option<u32> },
+    /// It gives its message back.
+    Rejected { requeue: bool },
+    /// It wants neither result nor retry.
+    Ignored,
+    /// It was stopped at a limit.
+    OverLimit(Limit, Traceback),
+    /// It trapped, panicked or overflowed its stack.
+    Crashed {
+        /// What happened, in one line.
+        reason: String,
+        traceback: Traceback,
+    },
+    /// It called something of the host that it is not granted.
+    Denied { what: String, traceback: Traceback },
+    /// It was cut off because the worker wants it to end (revoked, or the worker stops).
+    Stopped,
+}
+
+/// The wasm backtrace with function names, innermost first; `None` where there is none.
+pub type Traceback = Option<String>;
+
+/// An exception as the caller will see it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failure {
+    pub kind: Kind,
+    /// The exception's constructor arguments; usually one message.
+    pub args: Vec<Value>,
+    pub traceback: Traceback,
+}
+
+/// Where an exception's class comes from. Which module a name gets is decided by the worker.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind {
+    /// One of Python's own (`TypeError`, `ValueError`, `OverflowError`, …), chosen by the host.
+    Builtin(&'static str),
+    /// One of Umbel's own (`TaskError`, …), chosen by the host.
+    Own(&'static str),
+    /// Chosen by the guest: untrusted text, not yet checked.
+    Guest(String),
+}
+
+impl Failure {
+    /// A Python builtin exception with one message.
+    pub fn builtin(kind: &'static str, message: impl Into<String>) -> Self {
+        Self { kind: Kind::Builtin(kind), args: vec![Value::Text(message.into())], traceback: None }
+    }
+
+    /// One of Umbel's own exceptions with one message.
+    pub fn own(kind: &'static str, message: impl Into<String>) -> Self {
+        Self { kind: Kind::Own(kind), args: vec![Value::Text(message.into())], traceback: None }
+    }
+}
+
+/// A limit that a run hit; each carries the limit itself, not what was used.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Limit {
+    /// The hard time limit.
+    Time(Duration),
+    /// Bytes of linear memory.
+    Memory(u64),
+    /// Units of fuel.
+    Fuel(u64),
+    /// Bytes of the encoded result.
+    Output(u64),
+    /// Bytes of wasm stack.
+    Stack(u64),
+    /// Bytes copied, handles held or calls made across the boundary; the text names which.
+    HostCalls(String),
+}
+
+/// What one run used. `limit`s are those that were in force.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Cost {
+    /// From start of instantiation to the end of the store.
+    pub wall: Duration,
+    /// CPU time of the guest and of host calls on its behalf.
+    pub cpu: Duration,
+    /// Highest total of linear memory, in bytes.
+    pub memory: u64,
+    /// Fuel consumed, when it is metered.
+    pub fuel: Option<u64>,
+    /// Bytes of the result as JSON.
+    pub output: u64,
+    /// Bytes logged.
+    pub log: u64,
+}
+
+/// How a run ended and what it cost.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ended {
+    pub outcome: Outcome,
+    pub cost: Cost,
+}

@@ -1,0 +1,1 @@
+//! The suite every broker and store must pass.

@@ -1,0 +1,16 @@
+//! Brokers and result stores behind four small seams. Carries bodies unopened; cannot spell task.
+
+pub mod address;
+pub mod broker;
+pub mod delivery;
+pub mod reconnect;
+pub mod results;
+
+#[cfg(feature = "amqp")]
+pub mod amqp;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+#[cfg(feature = "redis")]
+pub mod redis;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;

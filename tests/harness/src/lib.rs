@@ -1,0 +1,1 @@
+//! Real brokers, worker processes and Python peers for tests.

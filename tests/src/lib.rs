@@ -1,0 +1,1 @@
+//! The test targets of this package are the system tests; see the folders beside it.
