@@ -1,7 +1,8 @@
 //! The values that Celery's messages carry: JSON, and what kombu's type tags add to it.
 //! Shared by both worlds; knows neither messages nor components.
 
-mod json;
+mod access;
+pub mod json;
 
 pub use json::{JsonError, MAX_DEPTH};
 
@@ -9,8 +10,9 @@ pub use json::{JsonError, MAX_DEPTH};
 pub type Map = indexmap::IndexMap<String, Value>;
 
 /// Anything a Celery serializer can carry.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub enum Value {
+    #[default]
     Null,
     Bool(bool),
     Int(i64),
@@ -35,4 +37,17 @@ pub enum Tag {
     Time,
     Decimal,
     Uuid,
+}
+
+impl Tag {
+    /// The word in `__type__`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Tag::Datetime => "datetime",
+            Tag::Date => "date",
+            Tag::Time => "time",
+            Tag::Decimal => "decimal",
+            Tag::Uuid => "uuid",
+        }
+    }
 }
