@@ -1,0 +1,47 @@
+//! What an exported function takes and gives, in WIT's words and in Python's.
+
+use std::fmt;
+
+use umbel_task::name::TaskName;
+
+/// An exported function as a task. Displays as `images.make_thumb(image: bytes, width: int,
+/// quality: int = None) -> bytes`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Signature {
+    /// The name it is called by.
+    pub name: TaskName,
+    /// The function's own name, in WIT's spelling.
+    pub function: String,
+    pub params: Vec<Param>,
+    /// The result's WIT type; empty for none.
+    pub result: String,
+    /// What a Python caller gets.
+    pub result_python: String,
+    /// The function's documentation, empty if there is none.
+    pub docs: String,
+}
+
+/// One parameter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Param {
+    /// In Python's spelling.
+    pub name: String,
+    /// Its WIT type.
+    pub wit: String,
+    /// What a Python caller gives: `int`, `bytes`, `list[int]`.
+    pub python: String,
+    /// May be left out.
+    pub optional: bool,
+}
+
+impl fmt::Display for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}(", self.name)?;
+        for (i, param) in self.params.iter().enumerate() {
+            let comma = if i == 0 { "" } else { ", " };
+            let default = if param.optional { " = None" } else { "" };
+            write!(f, "{comma}{}: {}{default}", param.name, param.python)?;
+        }
+        write!(f, ") -> {}", self.result_python)
+    }
+}
