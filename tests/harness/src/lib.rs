@@ -1,1 +1,10 @@
 //! Real brokers, worker processes and Python peers for tests.
+//! Everything started here ends with its owner, and at the latest with the test process itself.
+
+pub mod eventually;
+pub mod net;
+pub mod paths;
+pub mod process;
+pub mod python;
+mod reaper;
+pub mod worker;

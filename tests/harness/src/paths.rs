@@ -1,0 +1,64 @@
+//! Where the built parts are. The only place that reads the `UMBEL_*` variables of the tests.
+
+use std::path::{Path, PathBuf};
+
+/// The workspace's root folder.
+pub fn workspace() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).expect("the harness lies two folders deep").to_owned()
+}
+
+/// The folder that holds the system tests and their scripts.
+pub fn tests() -> PathBuf {
+    workspace().join("tests")
+}
+
+/// The `umbel` binary: `UMBEL_BIN`, else the release build.
+pub fn umbel() -> PathBuf {
+    built("UMBEL_BIN", "target/release/umbel", "cargo build --release -p umbel")
+}
+
+/// The example plugins: `UMBEL_PLUGINS`, else `target/plugins`.
+pub fn plugins() -> PathBuf {
+    built("UMBEL_PLUGINS", "target/plugins", "make plugins")
+}
+
+/// One example plugin by its name.
+pub fn plugin(name: &str) -> PathBuf {
+    needed(plugins().join(format!("{name}.wasm")), "make plugins")
+}
+
+/// One hostile guest by its name: in `UMBEL_GUESTS`, else in `target/guests`.
+pub fn guest(name: &str) -> PathBuf {
+    let folder = built("UMBEL_GUESTS", "target/guests", "scripts/build-guests.sh");
+    needed(folder.join(format!("{name}.wasm")), "scripts/build-guests.sh")
+}
+
+/// A Python that can import Celery 5.7: `UMBEL_PYTHON`, else the one of `target/venv`.
+pub fn python() -> PathBuf {
+    built("UMBEL_PYTHON", "target/venv/bin/python", "make venv")
+}
+
+/// Where the workers of all tests share their compiled code.
+pub fn cache() -> PathBuf {
+    let folder = from_environment("UMBEL_TEST_CACHE")
+        .unwrap_or_else(|| workspace().join("target/test-cache"));
+    std::fs::create_dir_all(&folder).expect("the cache folder can be made");
+    folder
+}
+
+fn built(variable: &str, default: &str, command: &str) -> PathBuf {
+    match from_environment(variable) {
+        Some(path) => needed(path, &format!("set {variable} to an existing path")),
+        None => needed(workspace().join(default), command),
+    }
+}
+
+fn from_environment(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+fn needed(path: PathBuf, command: &str) -> PathBuf {
+    assert!(path.exists(), "`{}` is missing\nhelp: {command}", path.display());
+    path
+}
