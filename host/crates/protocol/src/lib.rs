@@ -5,5 +5,6 @@ pub mod envelope;
 pub mod message;
 pub mod names;
 pub mod record;
+pub mod repr;
 pub mod time;
 mod v1;

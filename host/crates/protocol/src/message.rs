@@ -1,9 +1,14 @@
 //! What a worker sees of a task message (PROTOCOL sections 1.1 to 1.3).
 
+mod read;
+mod write;
+
 use bytes::Bytes;
 use umbel_value::{Map, Value};
 
 use crate::time::Timestamp;
+
+pub(crate) use read::arguments;
 
 /// A message as a transport carries it: properties, headers and an unopened body.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -122,17 +127,4 @@ pub enum DecodeError {
     /// so that a failure can be stored for the caller.
     #[error("invalid task message: {what}")]
     Invalid { what: String, id: Option<String>, task: Option<String> },
-}
-
-impl Message {
-    /// Reads either protocol (PROTOCOL 1.3).
-    pub fn decode(raw: &RawMessage) -> Result<Message, DecodeError> {
-        let _ = raw;
-        todo!()
-    }
-
-    /// Writes protocol 2 with a JSON body. Decoding gives an equal message (`version` aside).
-    pub fn encode(&self) -> RawMessage {
-        todo!()
-    }
 }
