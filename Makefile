@@ -1,0 +1,51 @@
+# The only door: what people and CI type. Everything that is built or fetched lives in target/.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+cargo := scripts/cargo.sh
+
+.PHONY: help
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
+
+.PHONY: run
+run: build plugins ## Build everything, then watch tasks run in sandboxes on real input
+	@scripts/demo.sh
+
+.PHONY: build
+build: setup ## Build target/release/umbel
+	@scripts/build.sh
+
+.PHONY: plugins
+plugins: setup ## Build the example plugins to target/plugins/*.wasm
+	@scripts/build-plugins.sh
+
+.PHONY: guests
+guests: setup ## Build the hostile guests of the sandbox tests
+	@scripts/build-guests.sh
+
+.PHONY: setup
+setup: ## Install what building needs and this machine lacks
+	@scripts/setup.sh build
+
+.PHONY: venv
+venv: ## Make target/venv, the Python environment of the tests
+	@scripts/setup.sh test
+
+.PHONY: test
+test: venv build plugins guests ## Run every test, against real brokers and real Celery
+	@scripts/test.sh
+
+.PHONY: check
+check: setup ## Format, lints, layers, and the tests that need no broker
+	@$(cargo) fmt --all --check
+	@$(cargo) clippy --release --workspace --all-targets --locked -- -D warnings
+	@$(cargo) test --release --locked -q -p umbel-value -p umbel-protocol -p umbel-task -p umbel-worker
+	@$(cargo) test --release --locked -q -p umbel-system-tests --test tidy
+
+.PHONY: bench
+bench: venv build plugins ## Measure: the engine, and whole workers beside Celery
+	@scripts/bench.sh
+
+.PHONY: clean
+clean: ## Remove everything that was built or fetched
+	rm -rf target

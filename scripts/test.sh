@@ -1,0 +1,15 @@
+#!/bin/bash
+# Runs every test of the workspace with the one release profile, and adds up. Arguments go to cargo test.
+set -euo pipefail
+source "$(dirname "$0")/common.sh"
+unset CARGO_TARGET_DIR
+cd "$root"
+export UMBEL_BIN=$target/release/umbel
+export UMBEL_PLUGINS=$target/plugins
+export UMBEL_GUESTS=$target/guests
+export UMBEL_PYTHON=$target/venv/bin/python
+
+status=0
+"$root/scripts/cargo.sh" test --release --locked --workspace --no-fail-fast "$@" | tee "$logs/test.log" || status=$?
+awk '/^test result:/ { passed += $4; failed += $6 } END { printf "\n%d passed, %d failed\n", passed, failed }' "$logs/test.log"
+exit $status
