@@ -1,1 +1,26 @@
-//! Placeholder.
+//! The embedded default: queues and results in one SQLite file, for several processes of one
+//! machine at once.
+//!
+//! *Durable.* Write-ahead log with `synchronous = FULL`: what was published, stored or settled
+//! survives a crash of the process and of the machine. All that is ready at the same moment goes
+//! into one transaction, so a sync is shared by many.
+//!
+//! *Leases.* A consumer is a holder with a lease that it renews while it lives. When the lease runs
+//! out (the process died), whoever looks next puts the holder's messages back to their old places.
+//!
+//! *Order.* A higher priority goes first, as on RabbitMQ; then first come, first served.
+//!
+//! *Discarded* messages stay in the file, marked dead, until somebody deletes them.
+//!
+//! Exchanges do not exist here: the routing key names the queue.
+
+mod broker;
+mod database;
+mod feed;
+mod open;
+mod queue;
+mod results;
+mod row;
+
+pub use broker::{SqliteBroker, SqliteOptions};
+pub use results::SqliteStore;

@@ -1,0 +1,235 @@
+//! The broker's side of the file: publishing, and consumers that hand out what their feed took.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use umbel_protocol::message::{RawMessage, Route};
+
+use super::database::Database;
+use super::feed::{Command, Feed};
+use super::queue::{self, Claim, Taken};
+use super::row::Row;
+use crate::address::Address;
+use crate::broker::{Broker, BrokerError, Consumer};
+use crate::delivery::{Delivery, Receipt, Settle, Settlement, Tag};
+
+/// How the file is used.
+#[derive(Clone, Copy, Debug)]
+pub struct SqliteOptions {
+    /// How long a consumer's messages stay its own when it no longer shows signs of life. Renewed
+    /// three times within; must outlast any pause of the process.
+    pub lease: Duration,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self { lease: Duration::from_secs(60) }
+    }
+}
+
+/// A broker in a file. Several processes of one machine may use it at once.
+#[derive(Debug)]
+pub struct SqliteBroker {
+    database: Arc<Database>,
+    options: SqliteOptions,
+    closed: CancellationToken,
+    feeds: TaskTracker,
+}
+
+impl SqliteBroker {
+    /// Opens the file that `address` names, or creates it. A file that cannot be used is an error
+    /// that names it and says what to do.
+    pub async fn open(
+        address: Address,
+        options: SqliteOptions,
+    ) -> Result<SqliteBroker, BrokerError> {
+        let database = Database::open(&address.path).await.map_err(|error| BrokerError::Other {
+            what: error.to_string(),
+            source: error.into(),
+        })?;
+        Ok(SqliteBroker {
+            database,
+            options,
+            closed: CancellationToken::new(),
+            feeds: TaskTracker::new(),
+        })
+    }
+
+    pub(super) fn database(&self) -> &Arc<Database> {
+        &self.database
+    }
+
+    fn lease_ms(&self) -> i64 {
+        i64::try_from(self.options.lease.as_millis()).unwrap_or(i64::MAX / 4)
+    }
+}
+
+#[async_trait]
+impl Broker for SqliteBroker {
+    async fn consume(
+        &self,
+        queues: &[String],
+        window: u16,
+    ) -> Result<Box<dyn Consumer>, BrokerError> {
+        if self.closed.is_cancelled() {
+            return Err(BrokerError::Closed);
+        }
+        let lease_ms = self.lease_ms();
+        let holder = self
+            .database
+            .write(move |file| queue::enter(file, lease_ms))
+            .await
+            .map_err(|error| error.broker(self.database.path()))?;
+        // All four hold no more than the window's deliveries, so they need no bound of their own.
+        let (commands, orders) = mpsc::unbounded_channel();
+        let (buffer, ready) = mpsc::unbounded_channel();
+        let (receipts, settles) = mpsc::unbounded_channel();
+        let queues: Arc<[String]> = queues.into();
+        let feed = Feed::new(
+            self.database.clone(),
+            self.closed.clone(),
+            holder,
+            queues.clone(),
+            window,
+            lease_ms,
+            buffer,
+        );
+        self.feeds.spawn(feed.run(orders, settles));
+        Ok(Box::new(SqliteConsumer {
+            names: queues.iter().map(|name| name.as_str().into()).collect(),
+            ahead: VecDeque::new(),
+            ready,
+            commands,
+            receipts: Some(receipts),
+            closed: self.closed.clone(),
+        }))
+    }
+
+    async fn publish(&self, route: &Route, message: &RawMessage) -> Result<(), BrokerError> {
+        if self.closed.is_cancelled() {
+            return Err(BrokerError::Closed);
+        }
+        let row = Row::new(route, message);
+        // Celery's direct exchanges carry the name of their queue.
+        let queue = match route.routing_key.as_str() {
+            "" => route.exchange.clone(),
+            key => key.to_owned(),
+        };
+        let priority = message.properties.priority.unwrap_or(0);
+        self.database
+            .write(move |file| queue::publish(file, &queue, priority, &row))
+            .await
+            .map_err(|error| error.broker(self.database.path()))
+    }
+
+    async fn close(&self) {
+        self.closed.cancel();
+        self.feeds.close();
+        self.feeds.wait().await;
+        self.database.close().await;
+    }
+}
+
+/// Hands out what its feed took.
+struct SqliteConsumer {
+    names: Vec<Arc<str>>,
+    /// Taken from `ready` but to be handed out first.
+    ahead: VecDeque<Taken>,
+    ready: mpsc::UnboundedReceiver<Taken>,
+    commands: mpsc::UnboundedSender<Command>,
+    /// `None` once stopped.
+    receipts: Option<mpsc::UnboundedSender<Settle>>,
+    closed: CancellationToken,
+}
+
+#[async_trait]
+impl Consumer for SqliteConsumer {
+    async fn next(&mut self) -> Result<Option<Delivery>, BrokerError> {
+        loop {
+            let taken = match self.ahead.pop_front() {
+                Some(taken) => Some(taken),
+                None => self.ready.recv().await,
+            };
+            let (Some(taken), Some(receipts)) = (taken, &self.receipts) else {
+                return match self.receipts {
+                    Some(_) => Err(BrokerError::Closed),
+                    None => Ok(None),
+                };
+            };
+            if self.closed.is_cancelled() {
+                return Err(BrokerError::Closed);
+            }
+            let tag = Tag::Number(taken.id.unsigned_abs());
+            let receipt = Receipt::new(tag, taken.deliveries, receipts.clone());
+            match taken.row.open() {
+                Ok((route, message)) => {
+                    return Ok(Some(Delivery {
+                        message,
+                        route,
+                        queue: self.names[taken.queue].clone(),
+                        redelivered: taken.deliveries > 0,
+                        deliveries: Some(taken.deliveries),
+                        receipt,
+                    }));
+                }
+                Err(what) => {
+                    tracing::error!(message = taken.id, %what, "discarded a damaged message");
+                    receipt.settle(Settlement::Discard).await?;
+                }
+            }
+        }
+    }
+
+    async fn resize(&mut self, window: u16) -> Result<(), BrokerError> {
+        let (tell, told) = oneshot::channel();
+        self.command(Command::Resize { window, excess: tell })?;
+        let excess = told.await.map_err(|_| BrokerError::Closed)?;
+        while let Ok(taken) = self.ready.try_recv() {
+            self.ahead.push_back(taken);
+        }
+        // The last ones: what stays keeps its order.
+        let stay = self.ahead.len().saturating_sub(excess);
+        let claims = self.ahead.drain(stay..).map(|taken| taken.claim()).collect();
+        self.command(Command::GiveBack { claims, done: None })
+    }
+
+    async fn stop(&mut self) -> Result<(), BrokerError> {
+        if self.receipts.is_none() {
+            return Ok(());
+        }
+        let (tell, told) = oneshot::channel();
+        let claims = self.end();
+        self.command(Command::GiveBack { claims, done: Some(tell) })?;
+        // Not before: without a command and without receipts the feed would leave.
+        self.receipts = None;
+        told.await.map_err(|_| BrokerError::Closed)
+    }
+}
+
+impl SqliteConsumer {
+    fn command(&self, command: Command) -> Result<(), BrokerError> {
+        self.commands.send(command).map_err(|_| BrokerError::Closed)
+    }
+
+    /// Lets the feed take nothing more; gives what was not handed out.
+    fn end(&mut self) -> Vec<Claim> {
+        // From here on the feed gives back by itself what it takes.
+        self.ready.close();
+        while let Ok(taken) = self.ready.try_recv() {
+            self.ahead.push_back(taken);
+        }
+        self.ahead.drain(..).map(|taken| taken.claim()).collect()
+    }
+}
+
+impl Drop for SqliteConsumer {
+    fn drop(&mut self) {
+        let claims = self.end();
+        let _ = self.command(Command::GiveBack { claims, done: None });
+    }
+}

@@ -1,0 +1,329 @@
+//! A consumer's own task: takes messages into its window, settles, keeps the lease alive.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::database::{Database, Failure};
+use super::queue::{self, Claim, Taken};
+use crate::broker::BrokerError;
+use crate::delivery::{Settle, Settlement, Tag};
+
+/// How long after a failed transaction the next one is tried.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// What a consumer tells its feed.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// Answers how many deliveries there are too many.
+    Resize { window: u16, excess: oneshot::Sender<usize> },
+    /// These were not handed out. When the consumer has ended, whatever else was not is given back
+    /// before `done` is told.
+    GiveBack { claims: Vec<Claim>, done: Option<oneshot::Sender<()>> },
+}
+
+pub(super) struct Feed {
+    database: Arc<Database>,
+    closed: CancellationToken,
+    holder: i64,
+    queues: Arc<[String]>,
+    window: usize,
+    lease_ms: i64,
+    buffer: mpsc::UnboundedSender<Taken>,
+
+    /// Taken and neither settled nor given back.
+    unsettled: usize,
+    /// Which queue is asked first.
+    turn: usize,
+    /// A queue may have a message that we have room for.
+    look: bool,
+    /// Some holder's lease ran out.
+    sweep: bool,
+    renewed: Instant,
+    settles: Vec<Settle>,
+    returns: Vec<Claim>,
+    /// Told once `returns` is empty.
+    returned: Vec<oneshot::Sender<()>>,
+}
+
+/// What one transaction does.
+struct Round {
+    holder: i64,
+    renew: Option<i64>,
+    sweep: bool,
+    settles: Vec<(Claim, Settlement)>,
+    returns: Vec<Claim>,
+    queues: Arc<[String]>,
+    turn: usize,
+    take: usize,
+}
+
+struct Done {
+    /// For each settlement: the delivery was still ours.
+    settled: Vec<bool>,
+    taken: Vec<Taken>,
+}
+
+impl Feed {
+    pub(super) fn new(
+        database: Arc<Database>,
+        closed: CancellationToken,
+        holder: i64,
+        queues: Arc<[String]>,
+        window: u16,
+        lease_ms: i64,
+        buffer: mpsc::UnboundedSender<Taken>,
+    ) -> Feed {
+        Feed {
+            database,
+            closed,
+            holder,
+            queues,
+            window: window.into(),
+            lease_ms,
+            buffer,
+            unsettled: 0,
+            turn: 0,
+            look: true,
+            sweep: true,
+            renewed: Instant::now(),
+            settles: Vec::new(),
+            returns: Vec::new(),
+            returned: Vec::new(),
+        }
+    }
+
+    /// Ends when the broker is closed, or when the consumer and all its receipts are gone.
+    pub(super) async fn run(
+        mut self,
+        mut commands: mpsc::UnboundedReceiver<Command>,
+        mut receipts: mpsc::UnboundedReceiver<Settle>,
+    ) {
+        let mut changes = self.database.changes();
+        let closed = self.closed.clone();
+        let lease = Duration::from_millis(self.lease_ms.unsigned_abs());
+        let mut tick = tokio::time::interval(
+            (lease / 4).clamp(Duration::from_millis(20), Duration::from_secs(1)),
+        );
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut alive = true;
+        while alive {
+            tokio::select! {
+                biased;
+                () = closed.cancelled() => break,
+                settle = receipts.recv() => match settle {
+                    Some(settle) => self.settles.push(settle),
+                    // The consumer and all its receipts are gone.
+                    None => alive = false,
+                },
+                Some(command) = commands.recv() => self.obey(command),
+                _ = changes.changed(), if self.is_idle() => self.look(&mut changes).await,
+                _ = tick.tick() => self.look(&mut changes).await,
+                () = std::future::ready(()), if self.has_work() => {}
+            }
+            while let Ok(settle) = receipts.try_recv() {
+                self.settles.push(settle);
+            }
+            while let Ok(command) = commands.try_recv() {
+                self.obey(command);
+            }
+            while self.has_work() && !closed.is_cancelled() {
+                if self.round(&mut changes).await {
+                    break;
+                }
+                tokio::select! {
+                    () = closed.cancelled() => {}
+                    () = tokio::time::sleep(PAUSE) => {}
+                }
+            }
+        }
+        self.leave().await;
+    }
+
+    /// Room, and nothing known to put there.
+    fn is_idle(&self) -> bool {
+        !self.look && self.unsettled < self.window && !self.buffer.is_closed()
+    }
+
+    fn free(&self) -> usize {
+        if self.buffer.is_closed() { 0 } else { self.window.saturating_sub(self.unsettled) }
+    }
+
+    fn has_work(&self) -> bool {
+        !self.settles.is_empty()
+            || !self.returns.is_empty()
+            || !self.returned.is_empty()
+            || self.sweep
+            || self.must_renew()
+            || (self.look && self.free() > 0)
+    }
+
+    fn must_renew(&self) -> bool {
+        let third = Duration::from_millis(self.lease_ms.unsigned_abs() / 3);
+        self.unsettled > 0 && self.renewed.elapsed() >= third
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Resize { window, excess } => {
+                self.window = window.into();
+                let _ = excess.send(self.unsettled.saturating_sub(self.window));
+                self.look = true;
+            }
+            Command::GiveBack { claims, done } => {
+                self.returns.extend(claims);
+                self.returned.extend(done);
+            }
+        }
+    }
+
+    /// Asks the file without locking it.
+    async fn look(&mut self, changes: &mut watch::Receiver<u64>) {
+        changes.mark_unchanged();
+        let queues = self.queues.clone();
+        match self.database.read(move |file| queue::look(file, &queues)).await {
+            Ok(news) => {
+                self.look = self.look || news.waiting;
+                self.sweep = news.expired;
+            }
+            // The transaction will tell.
+            Err(_) => self.look = true,
+        }
+    }
+
+    /// One transaction; `false` if it failed and all is still to do.
+    async fn round(&mut self, changes: &mut watch::Receiver<u64>) -> bool {
+        // Whatever is committed after this wakes us again.
+        changes.mark_unchanged();
+        let started = Instant::now();
+        let freed = self.settles.len() + self.returns.len();
+        let take = match self.look && !self.buffer.is_closed() {
+            true => (self.window + freed).saturating_sub(self.unsettled),
+            false => 0,
+        };
+        let round = Round {
+            holder: self.holder,
+            renew: (self.must_renew() || take > 0).then_some(self.lease_ms),
+            sweep: self.sweep,
+            settles: self.settles.iter().map(|settle| (claim(settle), settle.how)).collect(),
+            returns: self.returns.clone(),
+            queues: self.queues.clone(),
+            turn: self.turn,
+            take,
+        };
+        let renews = round.renew.is_some();
+        match self.database.write(move |file| round.run(file)).await {
+            Ok(done) => {
+                if renews {
+                    self.renewed = started;
+                }
+                self.sweep = false;
+                self.turn = (self.turn + 1) % self.queues.len().max(1);
+                // Fewer than asked for: nothing is left, and any news wakes us.
+                if take > 0 {
+                    self.look = done.taken.len() == take;
+                }
+                self.finish(done);
+                true
+            }
+            Err(Failure::Closed) => {
+                self.closed.cancel();
+                true
+            }
+            Err(error) => {
+                let error = error.broker(self.database.path());
+                tracing::warn!(%error, "cannot use the queue file; trying again");
+                false
+            }
+        }
+    }
+
+    fn finish(&mut self, done: Done) {
+        self.unsettled = self.unsettled.saturating_sub(self.settles.len() + self.returns.len());
+        for (settle, ours) in self.settles.drain(..).zip(done.settled) {
+            if let Some(tell) = settle.done {
+                let _ = tell.send(if ours { Ok(()) } else { Err(BrokerError::Stale) });
+            }
+        }
+        self.returns.clear();
+        self.unsettled += done.taken.len();
+        for taken in done.taken {
+            // The consumer ended meanwhile.
+            if let Err(refused) = self.buffer.send(taken) {
+                self.returns.push(refused.0.claim());
+            }
+        }
+        if self.returns.is_empty() {
+            self.tell_returned();
+        }
+    }
+
+    fn tell_returned(&mut self) {
+        for tell in self.returned.drain(..) {
+            // Whoever stopped the consumer need not wait for it.
+            let _ = tell.send(());
+        }
+    }
+
+    /// Everything that is still held goes back.
+    async fn leave(mut self) {
+        let holder = self.holder;
+        let settles = std::mem::take(&mut self.settles);
+        let claims: Vec<_> = settles.iter().map(|settle| (claim(settle), settle.how)).collect();
+        let returns = std::mem::take(&mut self.returns);
+        let gone = self.database.write(move |file| {
+            for (claim, how) in claims {
+                queue::settle(file, holder, claim, how)?;
+            }
+            returns.into_iter().try_for_each(|claim| queue::give_back(file, holder, claim))?;
+            queue::release(file, holder)
+        });
+        // If this fails the lease runs out.
+        let gone = gone.await;
+        for settle in settles {
+            if let Some(tell) = settle.done {
+                let _ = tell.send(gone.as_ref().map(|_| ()).map_err(|_| BrokerError::Stale));
+            }
+        }
+        self.tell_returned();
+    }
+}
+
+impl Round {
+    fn run(self, file: &rusqlite::Connection) -> rusqlite::Result<Done> {
+        if let Some(lease_ms) = self.renew {
+            queue::renew(file, self.holder, lease_ms)?;
+        }
+        if self.sweep {
+            queue::sweep(file)?;
+        }
+        let settled = self
+            .settles
+            .into_iter()
+            .map(|(claim, how)| queue::settle(file, self.holder, claim, how))
+            .collect::<rusqlite::Result<_>>()?;
+        for claim in self.returns {
+            queue::give_back(file, self.holder, claim)?;
+        }
+        let taken = queue::take(file, self.holder, &self.queues, self.turn, self.take)?;
+        Ok(Done { settled, taken })
+    }
+}
+
+impl Taken {
+    pub(super) fn claim(&self) -> Claim {
+        Claim { id: self.id, deliveries: self.deliveries }
+    }
+}
+
+fn claim(settle: &Settle) -> Claim {
+    let id = match &settle.tag {
+        Tag::Number(number) => i64::try_from(*number).unwrap_or(-1),
+        // Never made by this transport; no message has this number.
+        Tag::Text(_) => -1,
+    };
+    Claim { id, deliveries: settle.generation }
+}
