@@ -1,0 +1,175 @@
+//! One enum of endings -> log line and counter, so that they never disagree.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tracing::{error, info, warn};
+use umbel_protocol::message::{DecodeError, Message};
+use umbel_task::outcome::Cost;
+use umbel_value::Value;
+
+/// How one message ended here.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Ending {
+    Succeeded {
+        result: String,
+    },
+    Failed {
+        exception: String,
+        traceback: Option<String>,
+    },
+    Retry {
+        after: Duration,
+        cause: String,
+    },
+    Rejected {
+        requeue: bool,
+    },
+    Ignored,
+    Expired,
+    Unregistered,
+    /// Back to the broker, not run or not to its end.
+    Returned,
+}
+
+impl Ending {
+    pub(crate) fn succeeded(value: &Value) -> Self {
+        let shown = tracing::enabled!(tracing::Level::INFO);
+        Self::Succeeded { result: if shown { repr(value) } else { String::new() } }
+    }
+}
+
+/// Counts endings for the last line of a worker's life.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    finished: AtomicU64,
+    failed: AtomicU64,
+    refused: AtomicU64,
+    returned: AtomicU64,
+}
+
+/// What a worker did in its life; its `Display` is the last line of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Messages whose end was recorded, failures among them.
+    pub finished: u64,
+    pub failed: u64,
+    /// Messages that could not be run by anyone here.
+    pub refused: u64,
+    /// Messages given back to the broker.
+    pub returned: u64,
+    /// Runs that did not end although they were told to.
+    pub stuck: u64,
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { finished, failed, refused, returned, stuck } = self;
+        write!(f, "{finished} finished ({failed} failed), {refused} refused, {returned} returned")?;
+        if *stuck > 0 {
+            write!(f, ", {stuck} left running")?;
+        }
+        Ok(())
+    }
+}
+
+impl Tally {
+    pub(crate) fn summary(&self, stuck: u64) -> Summary {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Summary {
+            finished: read(&self.finished),
+            failed: read(&self.failed),
+            refused: read(&self.refused),
+            returned: read(&self.returned),
+            stuck,
+        }
+    }
+
+    pub(crate) fn received(&self, message: &Message) {
+        info!("Task {}[{}] received", name(message), message.id);
+    }
+
+    /// Tells how a message ended; `cost` is that of its run, if there was one.
+    pub(crate) fn ended(&self, message: &Message, ending: &Ending, cost: Option<&Cost>) {
+        let name = name(message);
+        let id = &message.id;
+        let bill = cost.map(Bill);
+        let bill = bill.as_ref().map_or(&"" as &dyn fmt::Display, |bill| bill);
+        let runtime = cost.map_or(0.0, |cost| cost.wall.as_secs_f64());
+        self.count(ending);
+        match ending {
+            Ending::Succeeded { result } => {
+                info!("Task {name}[{id}] succeeded in {runtime:.6}s: {result}{bill}");
+            }
+            Ending::Failed { exception, traceback } => {
+                let traceback = traceback.as_deref().unwrap_or_default();
+                let line = if traceback.is_empty() { "" } else { "\n" };
+                error!("Task {name}[{id}] raised: {exception}{bill}{line}{traceback}");
+            }
+            Ending::Retry { after, cause } => {
+                let after = after.as_secs_f64();
+                info!("Task {name}[{id}] retry: Retry in {after}s: {cause}{bill}");
+            }
+            Ending::Rejected { requeue } => {
+                info!("Task {name}[{id}] rejected, requeue={requeue}{bill}");
+            }
+            Ending::Ignored => info!("Task {name}[{id}] ignored{bill}"),
+            Ending::Expired => info!("Discarding revoked task: {name}[{id}], it expired"),
+            Ending::Unregistered => {
+                error!(
+                    "Received unregistered task of type '{name}' with id {id}: discarded, NotRegistered stored"
+                );
+            }
+            Ending::Returned => info!("Task {name}[{id}] returned to its queue"),
+        }
+    }
+
+    /// Tells of a message that is no task request.
+    pub(crate) fn malformed(&self, queue: &str, why: &DecodeError) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        match why {
+            DecodeError::Unknown(_) => {
+                warn!(queue, "Received and discarded unknown message: {why}");
+            }
+            _ => error!(queue, "Discarded a message: {why}"),
+        }
+    }
+
+    fn count(&self, ending: &Ending) {
+        let counter = match ending {
+            Ending::Failed { .. } => {
+                self.failed.fetch_add(1, Ordering::Relaxed);
+                &self.finished
+            }
+            Ending::Unregistered => &self.refused,
+            Ending::Returned | Ending::Rejected { requeue: true } => &self.returned,
+            _ => &self.finished,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// What a run cost, behind the line of its end.
+struct Bill<'a>(&'a Cost);
+
+impl fmt::Display for Bill<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cpu = self.0.cpu.as_secs_f64() * 1e3;
+        let memory = self.0.memory as f64 / f64::from(1 << 20);
+        write!(f, " cpu={cpu:.3}ms mem={memory:.1}MiB")?;
+        if let Some(fuel) = self.0.fuel {
+            write!(f, " fuel={fuel}")?;
+        }
+        Ok(())
+    }
+}
+
+fn name(message: &Message) -> &str {
+    message.shadow.as_deref().filter(|shadow| !shadow.is_empty()).unwrap_or(&message.task)
+}
+
+/// Short Python-like text of a value, for people.
+pub(crate) fn repr(value: &Value) -> String {
+    umbel_protocol::repr::repr(value)
+}

@@ -1,0 +1,163 @@
+//! A worker: what it is made of, its life from the first consume to the last settlement.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::TaskTracker;
+use tracing::info;
+use umbel_task::runner::Runner;
+use umbel_transport::broker::{Broker, BrokerError};
+use umbel_transport::results::ResultStore;
+
+use crate::hold::Held;
+use crate::intake;
+use crate::shutdown::Shutdown;
+use crate::tell::{Summary, Tally};
+
+/// How a worker is set up.
+#[derive(Clone, Debug)]
+pub struct WorkerConfig {
+    /// `celery@host`, as operators see it.
+    pub node: String,
+    pub queues: Vec<String>,
+    /// Tasks at once.
+    pub concurrency: usize,
+    /// Unsettled messages for each slot.
+    pub prefetch_multiplier: u16,
+    /// How long running tasks may go on after the worker was told to stop.
+    pub drain_timeout: Duration,
+}
+
+impl Default for WorkerConfig {
+    fn default() -> Self {
+        Self {
+            node: "celery@localhost".to_owned(),
+            queues: vec![umbel_protocol::names::DEFAULT_QUEUE.to_owned()],
+            concurrency: 64,
+            prefetch_multiplier: 1,
+            drain_timeout: Duration::from_secs(25),
+        }
+    }
+}
+
+/// Why a worker could not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    #[error("cannot take messages")]
+    Consume(#[source] BrokerError),
+}
+
+/// Everything the attempts of one worker share.
+pub struct Worker {
+    pub(crate) config: WorkerConfig,
+    pub(crate) broker: Arc<dyn Broker>,
+    pub(crate) store: Option<Arc<dyn ResultStore>>,
+    pub(crate) runner: Arc<dyn Runner>,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) tracker: TaskTracker,
+    pub(crate) held: Held,
+    pub(crate) tally: Tally,
+    pub(crate) io: Handle,
+    slots: Arc<Semaphore>,
+}
+
+impl Worker {
+    /// Must be called inside the runtime that does the worker's IO. Without a store results are dropped.
+    pub fn new(
+        config: WorkerConfig,
+        broker: Arc<dyn Broker>,
+        store: Option<Arc<dyn ResultStore>>,
+        runner: Arc<dyn Runner>,
+    ) -> Self {
+        let slots = Arc::new(Semaphore::new(config.concurrency.max(1)));
+        Self {
+            config,
+            broker,
+            store,
+            runner,
+            shutdown: Shutdown::new(),
+            tracker: TaskTracker::new(),
+            held: Held::default(),
+            tally: Tally::default(),
+            io: Handle::current(),
+            slots,
+        }
+    }
+
+    /// Works until told to stop; calls `ready` once it takes messages. Returns when every message in
+    /// its care is settled or given back.
+    pub async fn run(
+        mut self,
+        shutdown: Shutdown,
+        ready: impl FnOnce() + Send,
+    ) -> Result<Summary, WorkerError> {
+        self.shutdown = shutdown;
+        let worker = Arc::new(self);
+        let mut consumer = worker
+            .broker
+            .consume(&worker.config.queues, worker.window())
+            .await
+            .map_err(WorkerError::Consume)?;
+        ready();
+        let taken = intake::take_all(&worker, &mut consumer).await;
+        let stopped = match &taken {
+            Ok(()) => consumer.stop().await,
+            // The subscription is gone for good: end what runs, then say why.
+            Err(_) => Ok(worker.shutdown.drain()),
+        };
+        if let Err(error) = stopped {
+            info!("the broker did not hear that we stop: {error}");
+        }
+        let stuck = intake::drain(&worker).await;
+        if let Some(store) = &worker.store {
+            store.close().await;
+        }
+        drop(consumer);
+        worker.broker.close().await;
+        taken.map_err(WorkerError::Consume)?;
+        Ok(worker.tally.summary(stuck))
+    }
+
+    /// Deliveries that may be unsettled now: those the slots can use, and those that wait for their time.
+    pub(crate) fn window(&self) -> u16 {
+        let slots = self.config.concurrency.max(1);
+        let wanted = slots * usize::from(self.config.prefetch_multiplier.max(1));
+        u16::try_from(wanted.saturating_add(self.held.count())).unwrap_or(u16::MAX)
+    }
+
+    /// A free slot; `None` once the worker drains.
+    pub(crate) async fn slot(&self) -> Option<OwnedSemaphorePermit> {
+        if self.shutdown.is_draining() {
+            return None;
+        }
+        tokio::select! {
+            biased;
+            permit = Arc::clone(&self.slots).acquire_owned() => permit.ok(),
+            () = self.shutdown.draining() => None,
+        }
+    }
+
+    /// Spawns on the tracker: the worker does not end before it.
+    pub(crate) fn track(self: Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {
+        self.tracker.spawn_on(work, &self.io);
+    }
+}
+
+/// The wall clock; pure code is handed its reading.
+pub(crate) fn now() -> Timestamp {
+    #[expect(clippy::disallowed_methods, reason = "the one place that asks")]
+    Timestamp::now()
+}
+
+/// A cheap number in 0..1 for jitter; not for secrets.
+pub(crate) fn spread() -> f64 {
+    static STATE: AtomicU64 = AtomicU64::new(0x9E37_79B9_7F4A_7C15);
+    let mut x = STATE.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed);
+    x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    (x >> 11) as f64 / (1u64 << 53) as f64
+}
