@@ -106,8 +106,11 @@ impl Worker {
         let taken = intake::take_all(&worker, &mut consumer).await;
         let stopped = match &taken {
             Ok(()) => consumer.stop().await,
-            // The subscription is gone for good: end what runs, then say why.
-            Err(_) => Ok(worker.shutdown.drain()),
+            Err(_) => {
+                // The subscription is gone for good: end what runs, then say why.
+                worker.shutdown.drain();
+                Ok(())
+            }
         };
         if let Err(error) = stopped {
             info!("the broker did not hear that we stop: {error}");

@@ -1,5 +1,7 @@
 //! A broker, a store and tasks in memory, which write down what was done to them and in which order.
 
+#![expect(clippy::unwrap_used, reason = "a test may end where its fakes cannot go on")]
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -16,7 +18,7 @@ use umbel_task::outcome::{Cost, Ended, Outcome};
 use umbel_task::policy::TaskPolicy;
 use umbel_task::runner::{Outbox, Runner, Task};
 use umbel_transport::broker::{Broker, BrokerError, Consumer};
-use umbel_transport::delivery::{Delivery, Receipt, Settle, Settlement, Tag};
+use umbel_transport::delivery::{Delivery, Receipt, Settle, Tag};
 use umbel_transport::results::{Reply, ResultStore, StoreError};
 
 /// What happened, in order: `put SUCCESS`, `publish celery`, `Ack`, `run tasks.add`, …
