@@ -1,0 +1,437 @@
+//! One channel's life: its consumers, what arrived, what is unsettled. Void once the channel is.
+
+use std::future::{Future, pending, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, Stream, StreamExt};
+use lapin::options::{
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
+    BasicRejectOptions,
+};
+use lapin::types::{FieldTable, ShortString};
+use lapin::{Channel, Connection};
+use tokio::sync::{mpsc, oneshot};
+use umbel_protocol::message::{RawMessage, Route};
+
+use super::connection::{Link, reply_code};
+use super::lanes::{Lanes, Owner, Prefetch, Step};
+use super::ledger::{Frame, Ledger};
+use super::table;
+use super::topology::{self, Existing};
+use crate::broker::BrokerError;
+use crate::delivery::{Delivery, Receipt, Settle, Tag};
+
+/// So many deliveries are taken from the library before anything else gets its turn.
+const BATCH: usize = 256;
+
+type LibraryDelivery = lapin::message::Delivery;
+type Told = Option<oneshot::Sender<Result<(), BrokerError>>>;
+
+/// A channel that is consumed from.
+pub(crate) struct Session {
+    pub(crate) lanes: Lanes<Delivery>,
+    link: Arc<Link>,
+    connection: Arc<Connection>,
+    channel: Arc<Channel>,
+    generation: u32,
+    streams: Vec<Source>,
+    ledger: Ledger<Owner>,
+    /// Settlements on their way to the socket.
+    writes: FuturesUnordered<BoxFuture<'static, ()>>,
+    /// The one change of consumers that is under way.
+    change: Option<BoxFuture<'static, Result<Changed, BrokerError>>>,
+    ids: u32,
+}
+
+struct Source {
+    owner: Owner,
+    stream: lapin::Consumer,
+}
+
+/// What happened on the channel.
+pub(crate) enum Event {
+    Arrived {
+        deliveries: Vec<(Owner, LibraryDelivery)>,
+        ended: Option<Ended>,
+    },
+    Changed(Result<Changed, BrokerError>),
+    /// Some settlements are written.
+    Written,
+}
+
+/// A stream of deliveries came to its end.
+pub(crate) struct Ended {
+    owner: Owner,
+    error: Option<lapin::Error>,
+}
+
+pub(crate) struct Changed {
+    lane: usize,
+    added: Option<(Prefetch, lapin::Consumer)>,
+    ended: Vec<u32>,
+}
+
+/// The channel is gone, or has to go.
+#[derive(Debug)]
+pub(crate) struct Lost(pub(crate) BrokerError);
+
+impl Session {
+    /// Declares the queues and starts to consume.
+    pub(crate) async fn open(
+        link: Arc<Link>,
+        connection: Arc<Connection>,
+        queues: Vec<Arc<str>>,
+        window: u16,
+        generation: u32,
+    ) -> Result<Session, BrokerError> {
+        for queue in &queues {
+            topology::declare(&link, &connection, queue, Existing::Refuse).await?;
+        }
+        let channel = connection.create_channel().await;
+        let channel = channel.map_err(|e| link.error("cannot open a channel", e))?;
+        let mut session = Session {
+            lanes: Lanes::new(&queues, window),
+            link,
+            connection,
+            channel: Arc::new(channel),
+            generation,
+            streams: Vec::new(),
+            ledger: Ledger::new(),
+            writes: FuturesUnordered::new(),
+            change: None,
+            ids: 0,
+        };
+        while session.streams.len() < queues.len() {
+            let Some(step) = session.lanes.step() else { break };
+            let changed = session.carry_out(step, false).await?;
+            session.changed(changed);
+        }
+        Ok(session)
+    }
+
+    /// Starts the next change of consumers, if one is due and none is under way.
+    pub(crate) fn adjust(&mut self) {
+        if self.change.is_some() {
+            return;
+        }
+        if let Some(step) = self.lanes.step() {
+            // A queue without consumers was deleted or moved: it may have to be declared anew.
+            let lane = match step {
+                Step::Add { lane, .. } | Step::Replace { lane, .. } | Step::End { lane } => lane,
+            };
+            let declare = self.lanes.lanes[lane].consumers.is_empty();
+            self.change = Some(self.carry_out(step, declare));
+        }
+    }
+
+    /// The next thing that happens. Cancel safe.
+    pub(crate) async fn event(&mut self) -> Event {
+        let Session { streams, writes, change, .. } = self;
+        let changed = async {
+            match change.as_mut() {
+                Some(change) => change.await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            changed = changed => {
+                self.change = None;
+                Event::Changed(changed)
+            }
+            Some(()) = writes.next() => Event::Written,
+            event = poll_fn(|context| poll_streams(streams, context)) => event,
+        }
+    }
+
+    /// Takes note of what happened.
+    pub(crate) fn note(
+        &mut self,
+        event: Event,
+        settle_to: &mpsc::UnboundedSender<Settle>,
+    ) -> Result<(), Lost> {
+        match event {
+            Event::Written => Ok(()),
+            Event::Changed(Ok(changed)) => {
+                self.changed(changed);
+                Ok(())
+            }
+            Event::Changed(Err(failed)) => Err(Lost(failed)),
+            Event::Arrived { deliveries, ended } => {
+                for (owner, delivery) in deliveries {
+                    self.arrived(owner, delivery, settle_to);
+                }
+                ended.map_or(Ok(()), |ended| self.ended(ended))
+            }
+        }
+    }
+
+    /// Settles a batch with as few frames as possible. Everyone is told once theirs are written.
+    pub(crate) async fn settle(&mut self, batch: &mut Vec<Settle>) {
+        let mut settlements = Vec::with_capacity(batch.len());
+        let mut told = Vec::with_capacity(batch.len());
+        for Settle { tag, generation, how, done } in batch.drain(..) {
+            match tag {
+                Tag::Number(tag) if generation == self.generation => {
+                    settlements.push((tag, how));
+                    told.push(done);
+                }
+                _ => tell(done, Err(BrokerError::Stale)),
+            }
+        }
+        let (frames, owners) = self.ledger.settle(&settlements);
+        owners.into_iter().for_each(|owner| self.lanes.settled(owner));
+        let mut failed = false;
+        let mut writes = Vec::new();
+        for frame in frames {
+            let mut write = Box::pin(send(self.channel.clone(), frame));
+            // The first poll queues the frame; in this order and no other.
+            match futures_util::poll!(write.as_mut()) {
+                Poll::Ready(done) => failed |= done.is_err(),
+                Poll::Pending => writes.push(write),
+            }
+        }
+        self.writes.push(Box::pin(written(writes, failed, told)));
+    }
+
+    /// Waits until everything settled so far is written.
+    pub(crate) async fn flush(&mut self) {
+        while self.writes.next().await.is_some() {}
+    }
+
+    /// Ends all consumers, and takes what they had sent by then.
+    pub(crate) async fn stop(
+        &mut self,
+        settle_to: &mpsc::UnboundedSender<Settle>,
+    ) -> Result<Vec<Delivery>, Lost> {
+        if let Some(change) = self.change.take() {
+            self.note(Event::Changed(change.await), settle_to)?;
+        }
+        let tags: Vec<ShortString> =
+            self.streams.iter().map(|source| source.stream.tag()).collect();
+        for tag in tags {
+            let ended = self.channel.basic_cancel(tag, BasicCancelOptions::default()).await;
+            ended.map_err(|e| Lost(self.link.error("cannot stop consuming", e)))?;
+        }
+        self.lanes.lanes.iter_mut().for_each(|lane| lane.consumers.clear());
+        while !self.streams.is_empty() {
+            let streams = &mut self.streams;
+            let event = poll_fn(|context| poll_streams(streams, context)).await;
+            self.note(event, settle_to)?;
+        }
+        Ok(self.lanes.take_waiting())
+    }
+
+    /// Closes the channel; what is unsettled comes again.
+    pub(crate) async fn close(mut self) {
+        self.flush().await;
+        // Gone already is as good.
+        let _ = self.channel.close(200, "closed by umbel".into()).await;
+    }
+
+    fn arrived(
+        &mut self,
+        owner: Owner,
+        delivery: LibraryDelivery,
+        settle_to: &mpsc::UnboundedSender<Settle>,
+    ) {
+        let tag = delivery.delivery_tag;
+        let (properties, headers, deliveries) = table::read(&delivery.properties);
+        self.ledger.arrived(tag, owner);
+        let delivery = Delivery {
+            message: RawMessage { properties, headers, body: delivery.data.into() },
+            route: Route {
+                exchange: delivery.exchange.into(),
+                routing_key: delivery.routing_key.into(),
+            },
+            queue: self.lanes.lanes[owner.lane].queue.clone(),
+            redelivered: delivery.redelivered,
+            deliveries,
+            receipt: Receipt::new(Tag::Number(tag), self.generation, settle_to.clone()),
+        };
+        self.lanes.arrived(owner, delivery);
+    }
+
+    fn ended(&mut self, ended: Ended) -> Result<(), Lost> {
+        if let Some(error) = ended.error {
+            return Err(Lost(self.link.error("the channel was closed", error)));
+        }
+        if !self.channel.status().connected() {
+            return Err(Lost(BrokerError::Unreachable {
+                address: self.link.address.clone(),
+                source: "the channel was closed".into(),
+            }));
+        }
+        self.streams.retain(|source| source.owner != ended.owner);
+        let lane = &mut self.lanes.lanes[ended.owner.lane];
+        let before = lane.consumers.len();
+        lane.consumers.retain(|one| one.id != ended.owner.consumer);
+        if lane.consumers.len() < before {
+            tracing::warn!(queue = %lane.queue, "the server ended our consumer; consuming again");
+        }
+        Ok(())
+    }
+
+    fn changed(&mut self, changed: Changed) {
+        let Changed { lane, added, ended } = changed;
+        let consumers = &mut self.lanes.lanes[lane].consumers;
+        consumers.retain(|one| !ended.contains(&one.id));
+        if let Some((prefetch, stream)) = added {
+            let owner = Owner { lane, consumer: prefetch.id };
+            consumers.push(prefetch);
+            self.streams.push(Source { owner, stream });
+        }
+    }
+
+    fn carry_out(
+        &mut self,
+        step: Step,
+        declare: bool,
+    ) -> BoxFuture<'static, Result<Changed, BrokerError>> {
+        self.ids += 1;
+        let (lane, count) = match step {
+            Step::Add { lane, count } | Step::Replace { lane, count } => (lane, Some(count)),
+            Step::End { lane } => (lane, None),
+        };
+        let consumers = &self.lanes.lanes[lane].consumers;
+        let ending = match step {
+            Step::Add { .. } => Vec::new(),
+            Step::Replace { .. } => consumers.clone(),
+            Step::End { .. } => consumers.last().cloned().into_iter().collect(),
+        };
+        let change = Change {
+            link: self.link.clone(),
+            connection: self.connection.clone(),
+            channel: self.channel.clone(),
+            queue: self.lanes.lanes[lane].queue.clone(),
+            lane,
+            declare,
+            add: count.map(|count| (self.ids, count)),
+            ending,
+        };
+        Box::pin(change.run())
+    }
+}
+
+/// A change of one queue's consumers.
+struct Change {
+    link: Arc<Link>,
+    connection: Arc<Connection>,
+    channel: Arc<Channel>,
+    queue: Arc<str>,
+    lane: usize,
+    declare: bool,
+    /// The new consumer's id and its prefetch count.
+    add: Option<(u32, u16)>,
+    ending: Vec<Prefetch>,
+}
+
+impl Change {
+    async fn run(self) -> Result<Changed, BrokerError> {
+        let refused = |e| self.link.error(&format!("cannot consume from `{}`", self.queue), e);
+        if self.declare {
+            let (link, connection) = (&self.link, &self.connection);
+            topology::declare(link, connection, &self.queue, Existing::Refuse).await?;
+        }
+        let mut added = None;
+        if let Some((id, count)) = self.add {
+            let stream = self.consume(count).await.map_err(refused)?;
+            let tag = stream.tag().into();
+            added = Some((Prefetch { id, tag, count, unsettled: 0 }, stream));
+        }
+        for consumer in &self.ending {
+            let tag = ShortString::from(consumer.tag.as_str());
+            let ended = self.channel.basic_cancel(tag, BasicCancelOptions::default()).await;
+            ended.map_err(refused)?;
+        }
+        let ended = self.ending.iter().map(|consumer| consumer.id).collect();
+        Ok(Changed { lane: self.lane, added, ended })
+    }
+
+    async fn consume(&self, count: u16) -> lapin::Result<lapin::Consumer> {
+        // Not global: the count is for consumers that start from now on, each for itself. Quorum
+        // queues take nothing else.
+        self.channel.basic_qos(count, BasicQosOptions { global: false }).await?;
+        let queue = ShortString::from(&*self.queue);
+        let options = BasicConsumeOptions::default();
+        self.channel
+            .basic_consume(queue, ShortString::default(), options, FieldTable::default())
+            .await
+    }
+}
+
+/// Tells everybody that waits that there is nothing left to settle.
+pub(crate) fn all_stale(batch: &mut Vec<Settle>) {
+    batch.drain(..).for_each(|settle| tell(settle.done, Err(BrokerError::Stale)));
+}
+
+/// Whether the server would say the same again.
+pub(crate) fn is_final(error: &BrokerError) -> bool {
+    matches!(error, BrokerError::Conflict { .. } | BrokerError::Closed)
+}
+
+/// A short reason for the log.
+pub(crate) fn reason(error: &BrokerError) -> String {
+    let library = std::error::Error::source(error)
+        .and_then(|source| source.downcast_ref::<lapin::Error>())
+        .and_then(reply_code);
+    let text = super::connection::describe(error);
+    library.map_or_else(|| text.clone(), |code| format!("{text} ({code})"))
+}
+
+fn tell(done: Told, result: Result<(), BrokerError>) {
+    if let Some(done) = done {
+        // Who stopped waiting does not mind.
+        let _ = done.send(result);
+    }
+}
+
+async fn send(channel: Arc<Channel>, frame: Frame) -> lapin::Result<()> {
+    match frame {
+        Frame::Ack { tag, multiple } => channel.basic_ack(tag, BasicAckOptions { multiple }).await,
+        Frame::Requeue { tag } => {
+            channel.basic_nack(tag, BasicNackOptions { multiple: false, requeue: true }).await
+        }
+        Frame::Discard { tag } => {
+            channel.basic_reject(tag, BasicRejectOptions { requeue: false }).await
+        }
+    }
+}
+
+async fn written<F: Future<Output = lapin::Result<()>> + Unpin>(
+    writes: Vec<F>,
+    mut failed: bool,
+    told: Vec<Told>,
+) {
+    for write in writes {
+        failed |= write.await.is_err();
+    }
+    for done in told {
+        tell(done, if failed { Err(BrokerError::Stale) } else { Ok(()) });
+    }
+}
+
+fn poll_streams(streams: &mut [Source], context: &mut Context<'_>) -> Poll<Event> {
+    let mut deliveries = Vec::new();
+    for source in streams {
+        while deliveries.len() < BATCH {
+            let error = match Pin::new(&mut source.stream).poll_next(context) {
+                Poll::Pending => break,
+                Poll::Ready(Some(Ok(delivery))) => {
+                    deliveries.push((source.owner, delivery));
+                    continue;
+                }
+                Poll::Ready(Some(Err(error))) => Some(error),
+                Poll::Ready(None) => None,
+            };
+            let ended = Some(Ended { owner: source.owner, error });
+            return Poll::Ready(Event::Arrived { deliveries, ended });
+        }
+    }
+    if deliveries.is_empty() {
+        return Poll::Pending;
+    }
+    Poll::Ready(Event::Arrived { deliveries, ended: None })
+}
