@@ -7,4 +7,5 @@ pub mod paths;
 pub mod process;
 pub mod python;
 mod reaper;
+pub mod redis;
 pub mod worker;
