@@ -54,3 +54,26 @@ impl Value {
         String::from_utf8(out).expect("the writer emits only UTF-8")
     }
 }
+
+/// Where the next byte stands that cannot be in a string as it is: a quote, a backslash, a control
+/// character. The end if there is none. Eight bytes a step.
+fn plain_until(bytes: &[u8], mut at: usize) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGH: u64 = ONES * 0x80;
+    let zero_byte = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
+    while let Some(chunk) = bytes.get(at..at + 8) {
+        let word = u64::from_le_bytes(chunk.try_into().expect("eight bytes were asked for"));
+        let quote = zero_byte(word ^ (ONES * u64::from(b'"')));
+        let backslash = zero_byte(word ^ (ONES * u64::from(b'\\')));
+        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
+        let stop = quote | backslash | control;
+        if stop != 0 {
+            // The lowest hit is exact; borrows can only spoil bytes above it.
+            return at + stop.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    let rest = bytes.get(at..).unwrap_or_default();
+    let stop = rest.iter().position(|&byte| byte == b'"' || byte == b'\\' || byte < 0x20);
+    stop.map_or(bytes.len(), |more| at + more)
+}

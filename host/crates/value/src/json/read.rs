@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{JsonError, MAX_DEPTH, MAX_DIGITS};
+use super::{JsonError, MAX_DEPTH, MAX_DIGITS, plain_until};
 use crate::{Map, Tag, Value};
 
 /// Reads JSON text piece by piece. Each method takes leading white space and leaves what follows.
@@ -184,28 +184,7 @@ impl<'a> Reader<'a> {
 
     /// Moves on to the next quote, backslash or control character.
     fn skip_plain(&mut self) {
-        const ONES: u64 = u64::MAX / 255;
-        const HIGH: u64 = ONES * 0x80;
-        let zero_byte = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
-        while let Some(chunk) = self.bytes.get(self.at..self.at + 8) {
-            let word = u64::from_le_bytes(chunk.try_into().expect("eight bytes were asked for"));
-            let quote = zero_byte(word ^ (ONES * u64::from(b'"')));
-            let backslash = zero_byte(word ^ (ONES * u64::from(b'\\')));
-            let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
-            let stop = quote | backslash | control;
-            if stop != 0 {
-                // The lowest hit is exact; borrows can only spoil bytes above it.
-                self.at += stop.trailing_zeros() as usize / 8;
-                return;
-            }
-            self.at += 8;
-        }
-        while let Some(&byte) = self.bytes.get(self.at) {
-            if byte == b'"' || byte == b'\\' || byte < 0x20 {
-                return;
-            }
-            self.at += 1;
-        }
+        self.at = plain_until(self.bytes, self.at);
     }
 
     fn escape(&mut self) -> Result<char, JsonError> {

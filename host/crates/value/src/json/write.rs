@@ -5,6 +5,7 @@ use std::io::Write as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::plain_until;
 use crate::{Tag, Value};
 
 pub(super) fn value(value: &Value, out: &mut Vec<u8>) {
@@ -49,11 +50,10 @@ pub fn write_text(text: &str, out: &mut Vec<u8>) {
     out.reserve(bytes.len() + 2);
     out.push(b'"');
     let mut from = 0;
-    for (at, &byte) in bytes.iter().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
-            continue;
-        }
+    loop {
+        let at = plain_until(bytes, from);
         out.extend_from_slice(&bytes[from..at]);
+        let Some(&byte) = bytes.get(at) else { break };
         from = at + 1;
         match byte {
             b'"' => out.extend_from_slice(b"\\\""),
@@ -69,7 +69,6 @@ pub fn write_text(text: &str, out: &mut Vec<u8>) {
             }
         }
     }
-    out.extend_from_slice(&bytes[from..]);
     out.push(b'"');
 }
 
