@@ -1,0 +1,135 @@
+//! Rules about the text of the sources.
+
+use crate::sources::{files, read, relative, root, without_comment, without_tests};
+
+/// Lines of code a file may have, without inline tests, comments and blank lines.
+const BUDGET: usize = 400;
+
+/// Files over the budget, each with its reason.
+const LARGE: &[(&str, &str)] = &[(
+    "host/crates/transport/src/conformance/broker.rs",
+    "a list of sentences, one function each; read one at a time",
+)];
+
+/// Spellings of Celery's and kombu's wire. They stand in the protocol crate; everybody else calls it.
+const WIRE: &[&str] =
+    &["celery-task-meta", "_kombu.binding", "celeryev", ".pidbox", "\"unacked", "'unacked"];
+
+/// The one file that may be unsafe: it loads compiled code that this program wrote itself.
+const UNSAFE: &str = "host/crates/engine/src/load.rs";
+
+#[test]
+fn wire_words_stay_in_the_protocol_crate() {
+    // The separator of kombu's priority lists, however it is written.
+    let separators = ["\\x06\\x16", "\\6\\22", "\\u{6}\\u{16}", "\u{6}\u{16}"];
+    let mut wrong = Vec::new();
+    for path in files(&["host"], &["rs", "lua"]) {
+        let place = relative(&path);
+        if place.starts_with("host/crates/protocol/") || is_test(&place) {
+            continue;
+        }
+        each_code_line(&place, |number, line| {
+            for word in WIRE.iter().chain(&separators).filter(|word| line.contains(**word)) {
+                wrong.push(format!("{place}:{number}: {}", word.escape_debug()));
+            }
+        });
+    }
+    assert!(wrong.is_empty(), "build these in umbel_protocol::names:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn each_module_opens_with_what_it_owns() {
+    let mut wrong = Vec::new();
+    for path in files(&["host", "tests", "sdk", "plugins"], &["rs"]) {
+        let place = relative(&path);
+        let text = read(&place);
+        let first = text.lines().find(|line| !line.trim().is_empty() && !line.starts_with("#!["));
+        if !first.is_some_and(|line| line.starts_with("//! ")) {
+            wrong.push(place);
+        }
+    }
+    assert!(wrong.is_empty(), "these open without a `//!` line:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn files_keep_their_budget() {
+    let mut wrong = Vec::new();
+    for path in files(&["host", "tests", "sdk"], &["rs"]) {
+        let place = relative(&path);
+        let mut lines = 0;
+        each_code_line(&place, |_, _| lines += 1);
+        let excused = LARGE.iter().any(|(file, _)| *file == place);
+        match (lines > BUDGET, excused) {
+            (true, false) => wrong.push(format!(
+                "{place} has {lines} lines of code; split it, or give its reason in LARGE"
+            )),
+            (false, true) => wrong.push(format!("{place} is small: delete its line in LARGE")),
+            _ => {}
+        }
+    }
+    for (file, _) in LARGE {
+        if !root().join(file).is_file() {
+            wrong.push(format!("{file} is gone: delete its line in LARGE"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn only_one_file_is_unsafe() {
+    let signs = ["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern", "[unsafe("];
+    let mut wrong = Vec::new();
+    // Hostile guests are unsafe by trade.
+    for path in files(&["host", "tests/harness", "tests/src", "tests/bench", "sdk"], &["rs"]) {
+        let place = relative(&path);
+        if place == UNSAFE {
+            continue;
+        }
+        each_code_line(&place, |number, line| {
+            if signs.iter().any(|sign| line.contains(sign)) {
+                wrong.push(format!("{place}:{number}: {}", line.trim()));
+            }
+        });
+    }
+    assert!(wrong.is_empty(), "unsafe code outside {UNSAFE}:\n{}", wrong.join("\n"));
+    assert!(read(UNSAFE).contains("unsafe {"), "{UNSAFE} needs no exception any more");
+}
+
+#[test]
+fn no_file_knows_the_machine_it_was_written_on() {
+    let here = root().to_string_lossy().into_owned();
+    let mut places = vec!["/home/".to_owned(), "/Users/".to_owned(), "/root/".to_owned()];
+    // A checkout right below `/` has a name that may well occur.
+    if here.matches('/').count() > 1 {
+        places.push(format!("{here}/"));
+    }
+    let mut wrong = Vec::new();
+    for path in files(&["."], &[]) {
+        let place = relative(&path);
+        // This file has to spell them.
+        if place == relative(&root().join("tests/tidy/text.rs")) {
+            continue;
+        }
+        for (number, line) in read(&place).lines().enumerate() {
+            if places.iter().any(|spot| line.contains(spot.as_str())) {
+                wrong.push(format!("{place}:{}: {}", number + 1, line.trim()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "paths of one machine:\n{}", wrong.join("\n"));
+}
+
+fn is_test(place: &str) -> bool {
+    place.contains("/tests/") || place.ends_with("/tests.rs")
+}
+
+/// Calls `look` with each line of code and its number, inline tests left out.
+fn each_code_line(place: &str, mut look: impl FnMut(usize, &str)) {
+    let text = read(place);
+    for (number, line) in without_tests(&text).lines().enumerate() {
+        let code = without_comment(line);
+        if !code.trim().is_empty() {
+            look(number + 1, code);
+        }
+    }
+}
