@@ -1,5 +1,7 @@
 //! Messages made here, and the corners of those that come in.
 
+#![allow(clippy::unwrap_used)] // a test that panics has told what it is for
+
 use std::io::Write as _;
 
 use umbel_protocol::body;

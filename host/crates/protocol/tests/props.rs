@@ -1,5 +1,7 @@
 //! Properties of the wire: what is written is read back equal, and nothing makes it panic.
 
+#![allow(clippy::unwrap_used)] // a test that panics has told what it is for
+
 use proptest::prelude::*;
 use umbel_protocol::envelope::Envelope;
 use umbel_protocol::message::{Embed, Message, Properties, RawMessage, Route, Version};

@@ -1,5 +1,7 @@
 //! Values are shown as Celery shows them (recorded in `pure-saferepr`).
 
+#![allow(clippy::unwrap_used)] // a test that panics has told what it is for
+
 use umbel_protocol::record::Exception;
 use umbel_protocol::repr;
 use umbel_value::{Map, Tag, Value};

@@ -1,5 +1,7 @@
 //! kombu's JSON dialect: what is read, what is refused, what is written.
 
+#![allow(clippy::unwrap_used)] // a test that panics has told what it is for
+
 use proptest::prelude::*;
 use umbel_value::{MAX_DEPTH, Map, Tag, Value};
 

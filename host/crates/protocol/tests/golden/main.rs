@@ -1,5 +1,7 @@
 //! What Python's Celery recorded decodes, and encodes again to the same meaning.
 
+#![allow(clippy::unwrap_used)] // a test that panics has told what it is for
+
 mod matrix;
 mod wire;
 
