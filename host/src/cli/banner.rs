@@ -1,0 +1,78 @@
+//! What a worker says of itself at its start, in Celery's shape.
+
+use std::fmt::Write;
+
+use jiff::Zoned;
+use umbel_engine::Catalog;
+use umbel_task::policy::TaskPolicy;
+use umbel_task::runner::{Runner, Task};
+
+use crate::settings::Settings;
+use crate::settings::units::{show_duration, show_size};
+
+/// The whole banner, the list of tasks included.
+pub(super) fn banner(settings: &Settings, catalog: &Catalog) -> String {
+    let system = rustix::system::uname();
+    let platform = format!(
+        "{}-{}-{}",
+        system.sysname().to_string_lossy(),
+        system.release().to_string_lossy(),
+        system.machine().to_string_lossy()
+    );
+    let results = settings.results.as_ref().map_or("disabled://".into(), ToString::to_string);
+    let events = if settings.task_events { "OFF (not in this version)" } else { "OFF" };
+    let now = Zoned::now().strftime("%Y-%m-%d %H:%M:%S").to_string();
+    let queues = settings.queues.iter().enumerate().map(|(at, queue)| {
+        let head = if at == 0 { " -------------- [queues]\n" } else { "" };
+        format!("{head}                .> {queue:<16} exchange={queue}(direct) key={queue}\n")
+    });
+    let mut text = format!(
+        " \n\
+         \x20-------------- {node} v{version} (umbel)\n\
+         --- ***** ----- \n\
+         -- ******* ---- {platform} {now}\n\
+         - *** --- * --- \n\
+         - ** ---------- [config]\n\
+         - ** ---------- .> plugins:     {plugins} ({count})\n\
+         - ** ---------- .> transport:   {broker}\n\
+         - ** ---------- .> results:     {results}\n\
+         - *** --- * --- .> concurrency: {concurrency} (wasm)\n\
+         -- ******* ---- .> task events: {events}\n\
+         --- ***** ----- \n\
+         {queues}\n\
+         [tasks]\n",
+        node = settings.node,
+        version = env!("CARGO_PKG_VERSION"),
+        plugins = settings.plugin_folder.display(),
+        count = catalog.plugins().len(),
+        broker = settings.broker,
+        concurrency = settings.concurrency,
+        queues = queues.collect::<String>(),
+    );
+    text += &tasks(catalog);
+    text
+}
+
+/// One line a task: what it takes and gives, and its limits.
+pub(super) fn tasks(catalog: &Catalog) -> String {
+    let tasks: Vec<_> =
+        catalog.names().iter().filter_map(|name| catalog.task(name.as_str())).collect();
+    let shown: Vec<String> = tasks.iter().map(|task| task.signature().to_string()).collect();
+    let width = shown.iter().map(String::len).filter(|width| *width <= 72).max().unwrap_or(0);
+    let mut text = String::new();
+    for (task, signature) in tasks.iter().zip(shown) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "  . {signature:width$}   {}", limits(task.policy()));
+    }
+    text
+}
+
+/// `5s 256MiB`, and fuel where it is counted.
+pub(super) fn limits(policy: &TaskPolicy) -> String {
+    let sandbox = &policy.sandbox;
+    let mut text = format!("{} {}", show_duration(sandbox.time), show_size(sandbox.memory));
+    if let Some(fuel) = sandbox.fuel {
+        text += &format!(" fuel:{fuel}");
+    }
+    text
+}

@@ -1,0 +1,172 @@
+//! `umbel check` and `umbel tasks`: load without running, show what there is.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+use umbel_engine::{Catalog, LoadedTask, Plugin};
+use umbel_task::runner::Task;
+
+use super::banner::limits;
+use crate::fault::{Code, Fault, redact};
+use crate::settings::units::{show_duration, show_size};
+use crate::settings::{Settings, variable};
+use crate::{loading, out, privileges};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Component files
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+}
+
+/// Checks each file, then all of them together.
+pub(super) fn run(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> {
+    super::quiet_log(settings);
+    let sources: Vec<_> = args.files.iter().map(|file| loading::source(settings, file)).collect();
+    let cache = privileges::cache_folder(settings.cache.as_deref(), None, &variable)?;
+    let engine = loading::engine(&sources, 1, cache)?;
+    let mut plugins = Vec::new();
+    let mut report = Vec::new();
+    let mut problems: Vec<String> = Vec::new();
+    for (source, loaded) in sources.iter().zip(loading::load(&engine, &sources)) {
+        let file = source.file.display().to_string();
+        match loaded {
+            Ok(plugin) => {
+                if !settings.json {
+                    out::line(&describe(&file, &plugin))?;
+                }
+                report.push(plugin_json(&file, &plugin));
+                plugins.push(plugin);
+            }
+            Err(error) => {
+                let text = redact(&error.to_string());
+                report.push(json!({ "file": file, "problem": text }));
+                problems.push(text);
+            }
+        }
+    }
+    if let Err(error) = Catalog::new(plugins) {
+        problems.push(error.to_string());
+    }
+    if settings.json {
+        out::json(&json!({ "plugins": report, "problems": problems }))?;
+    } else {
+        for problem in &problems {
+            out::note(&format!("error: {problem}"));
+        }
+    }
+    Ok(if problems.is_empty() { ExitCode::SUCCESS } else { Code::Failure.into() })
+}
+
+/// Lists what the plugin folder offers.
+pub(super) fn tasks(settings: &Settings) -> anyhow::Result<ExitCode> {
+    super::quiet_log(settings);
+    let sources = loading::sources(settings)?;
+    let cache = privileges::cache_folder(settings.cache.as_deref(), None, &variable)?;
+    let engine = loading::engine(&sources, 1, cache)?;
+    let mut plugins = Vec::new();
+    let mut problems = 0;
+    for loaded in loading::load(&engine, &sources) {
+        match loaded {
+            Ok(plugin) => plugins.push(plugin),
+            Err(error) => {
+                problems += 1;
+                out::note(&format!("error: {}", redact(&error.to_string())));
+            }
+        }
+    }
+    let catalog = Catalog::new(plugins)?;
+    let plugins = catalog.plugins();
+    let mut tasks: Vec<&LoadedTask> =
+        plugins.iter().flat_map(|plugin| plugin.tasks.iter().map(AsRef::as_ref)).collect();
+    tasks.sort_by(|one, other| one.signature().name.cmp(&other.signature().name));
+    if settings.json {
+        out::json(&tasks.iter().map(|task| task_json(task)).collect())?;
+    } else if tasks.is_empty() && problems == 0 {
+        let folder = settings.plugin_folder.display();
+        return Err(Fault::failure(format!("no component in {folder}"))
+            .help("put components (NAME.wasm) there, or name another folder with --plugins")
+            .into());
+    } else {
+        for task in tasks {
+            out::line(task_text(task, "").trim_end())?;
+        }
+    }
+    Ok(if problems == 0 { ExitCode::SUCCESS } else { Code::Failure.into() })
+}
+
+fn describe(file: &str, plugin: &Plugin) -> String {
+    let cached = if plugin.from_cache { "compiled code from the cache" } else { "compiled now" };
+    let count = match plugin.tasks.len() {
+        0 => "no task".to_owned(),
+        1 => "1 task".to_owned(),
+        several => format!("{several} tasks"),
+    };
+    let mut text = format!("{file}: plugin {}, {count}, {cached}\n", plugin.version);
+    for task in &plugin.tasks {
+        text += &task_text(task, "  ");
+    }
+    for (function, why) in &plugin.skipped {
+        text += &format!("  not a task: {function}: {why}\n");
+    }
+    for import in &plugin.imports {
+        text += &format!("  imports {import}\n");
+    }
+    text.trim_end().to_owned()
+}
+
+fn task_text(task: &LoadedTask, indent: &str) -> String {
+    let signature = task.signature();
+    let mut text = format!("{indent}{signature}   {}\n", limits(task.policy()));
+    for line in signature.docs.lines().filter(|line| !line.trim().is_empty()) {
+        text += &format!("{indent}    {}\n", line.trim());
+    }
+    text
+}
+
+fn plugin_json(file: &str, plugin: &Plugin) -> Value {
+    json!({
+        "file": file,
+        "plugin": plugin.version.plugin.as_ref(),
+        "digest": plugin.version.digest.as_ref(),
+        "from_cache": plugin.from_cache,
+        "tasks": plugin.tasks.iter().map(|task| task_json(task)).collect::<Vec<_>>(),
+        "skipped": plugin.skipped.iter().map(|(function, why)| json!({
+            "function": function,
+            "why": why,
+        })).collect::<Vec<_>>(),
+        "imports": plugin.imports,
+    })
+}
+
+fn task_json(task: &LoadedTask) -> Value {
+    let signature = task.signature();
+    let policy = task.policy();
+    let sandbox = &policy.sandbox;
+    let params = signature.params.iter().map(|param| {
+        json!({
+            "name": param.name,
+            "wit": param.wit,
+            "python": param.python,
+            "optional": param.optional,
+        })
+    });
+    json!({
+        "name": signature.name.as_str(),
+        "signature": signature.to_string(),
+        "function": signature.function,
+        "plugin": task.version().to_string(),
+        "docs": signature.docs,
+        "params": params.collect::<Vec<_>>(),
+        "result": signature.result,
+        "limits": {
+            "time": show_duration(sandbox.time),
+            "memory": show_size(sandbox.memory),
+            "fuel": sandbox.fuel,
+            "output": show_size(sandbox.output),
+            "log": show_size(sandbox.log),
+            "deliveries": policy.handling.deliveries,
+        },
+    })
+}

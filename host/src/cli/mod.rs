@@ -1,0 +1,170 @@
+//! The command line: one tree of commands, flags from the table of settings.
+
+mod arguments;
+mod banner;
+mod call;
+mod check;
+mod invoke;
+mod render;
+mod result;
+mod show_config;
+mod worker;
+
+use std::ffi::OsString;
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::fault::{Code, redact};
+use crate::settings::table::{Heading, flags, with_flags};
+use crate::settings::{Settings, Sources, resolve};
+
+const AFTER_HELP: &str = "\
+Configuration:
+  Every option can be given as a flag, as an environment variable (UMBEL_…) or in umbel.toml.
+  Flags beat variables, variables beat the file. `umbel worker --show-config` prints each value
+  and where it came from. Nothing prints a password.
+
+Exit codes:
+  0   done
+  1   the task failed, or anything else did
+  2   the command line or the configuration is wrong
+  69  broker or result backend cannot be reached, or refuse the credentials
+  75  the result is not there yet
+  77  started as root without --uid or --allow-root";
+
+/// A Celery-compatible worker whose tasks are sandboxed WebAssembly components
+///
+/// Celery clients send tasks over RabbitMQ, Redis or an SQLite file; each task is an exported
+/// function of a component in the plugin folder and runs in a sandbox of its own.
+#[derive(Debug, Parser)]
+#[command(name = "umbel", version, after_help = AFTER_HELP, arg_required_else_help = true)]
+struct Cli {
+    /// Read this file instead of umbel.toml [env: UMBEL_CONFIG]
+    #[arg(long, value_name = "FILE", global = true, help_heading = "Everywhere")]
+    config: Option<PathBuf>,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Take messages and run their tasks
+    ///
+    /// SIGTERM or Ctrl+C drains: nothing more is taken, running tasks end, the rest goes back to the
+    /// broker. A second one, or SIGQUIT, cuts running tasks off; their messages go back, too.
+    Worker(worker::Args),
+    /// Say whether component files would load: tasks, types, imports, limits
+    Check(check::Args),
+    /// List the tasks of the plugin folder
+    Tasks,
+    /// Run one task of a file, without a broker, and print the result and what it cost
+    Invoke(invoke::Args),
+    /// Send a task; print its id, or with --wait its result
+    Call(call::Args),
+    /// Print the result of a task
+    Result(result::Args),
+}
+
+/// A command with everything it was told.
+#[derive(Debug)]
+pub(crate) struct Invocation {
+    cli: Cli,
+    flags: Vec<(&'static str, String)>,
+}
+
+/// Reads the command line. `Err` is the exit code of help, version or a mistake, already printed.
+pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, ExitCode> {
+    let parsed = command().try_get_matches_from(args).and_then(|matches| {
+        let flags = matches.subcommand().map(|(_, matches)| flags(matches)).unwrap_or_default();
+        Ok(Invocation { cli: Cli::from_arg_matches(&matches)?, flags })
+    });
+    parsed.map_err(|error| {
+        let usage = error.use_stderr();
+        let text = error.render();
+        // What was typed may hold a password.
+        if usage {
+            let colour = std::io::stderr().is_terminal() && !crate::fault::no_colour();
+            let text = if colour { text.ansi().to_string() } else { text.to_string() };
+            let _ = std::io::stderr().write_all(redact(&text).as_bytes());
+            Code::Usage.into()
+        } else {
+            let colour = std::io::stdout().is_terminal() && !crate::fault::no_colour();
+            let text = if colour { text.ansi().to_string() } else { text.to_string() };
+            let _ = crate::out::bytes(text.as_bytes());
+            ExitCode::SUCCESS
+        }
+    })
+}
+
+/// Carries the command out.
+pub(crate) fn run(invocation: Invocation) -> anyhow::Result<ExitCode> {
+    let Invocation { cli, flags } = invocation;
+    let settings = resolve(Sources::gather(flags, cli.config)?)?;
+    match cli.command {
+        Command::Worker(args) if args.show_config => show_config::run(&settings),
+        Command::Worker(_) => worker::run(&settings),
+        Command::Check(args) => check::run(&settings, &args),
+        Command::Tasks => check::tasks(&settings),
+        Command::Invoke(args) => invoke::run(&settings, &args),
+        Command::Call(args) => call::run(&settings, &args),
+        Command::Result(args) => result::run(&settings, &args),
+    }
+}
+
+fn command() -> clap::Command {
+    let styles = Styles::styled()
+        .header(AnsiColor::Green.on_default().bold())
+        .usage(AnsiColor::Green.on_default().bold())
+        .literal(AnsiColor::Cyan.on_default().bold());
+    let offline: &[Heading] = &[Heading::Plugins, Heading::Limits];
+    let command = with_flags(Cli::command().styles(styles), &[Heading::Everywhere]);
+    command
+        .mut_subcommand("worker", |command| {
+            let all = [Heading::Worker, Heading::Process, Heading::Plugins, Heading::Limits];
+            with_flags(command, &all)
+        })
+        .mut_subcommand("check", |command| with_flags(command, offline))
+        .mut_subcommand("tasks", |command| with_flags(command, offline))
+        .mut_subcommand("invoke", |command| with_flags(command, offline))
+}
+
+/// A runtime on this thread, for commands that wait for one thing at a time.
+fn small_runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+/// Logs of commands that are no workers: what goes wrong, on stderr.
+fn quiet_log(settings: &Settings) {
+    use crate::settings::LogLevel;
+    let level = match settings.level {
+        LogLevel::Debug => LogLevel::Debug,
+        _ => LogLevel::Warning,
+    };
+    crate::telemetry::start(level, settings.log_format);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tree_of_commands_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn flags_are_taken_before_and_after_the_command() {
+        for line in ["umbel -b redis://h worker -c 8", "umbel worker -b redis://h -c 8"] {
+            let args = line.split(' ').map(OsString::from);
+            let invocation = parse(args).expect("a good command line");
+            let flags = invocation.flags;
+            assert!(flags.contains(&("broker", "redis://h".into())), "{flags:?}");
+            assert!(flags.contains(&("concurrency", "8".into())), "{flags:?}");
+        }
+    }
+}

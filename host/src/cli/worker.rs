@@ -1,0 +1,149 @@
+//! `umbel worker`: wire up, run, report what was left.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::runtime::Runtime;
+use tracing::{info, warn};
+use umbel_engine::{Catalog, Engine, Plugin};
+use umbel_worker::{Shutdown, Summary, Worker, WorkerConfig};
+
+use super::banner;
+use crate::fault::{Code, Fault};
+use crate::pidfile::Pidfile;
+use crate::privileges;
+use crate::settings::{LogFormat, Settings, variable};
+use crate::signals::Signals;
+use crate::{loading, out, telemetry, wiring};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Print each setting and where it came from, and end
+    #[arg(long)]
+    pub(super) show_config: bool,
+}
+
+/// Runs until a signal ends it.
+pub(super) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
+    // First of all, while this is the only thread.
+    let account = privileges::choose(settings)?;
+    let cache = privileges::cache_folder(settings.cache.as_deref(), account.as_ref(), &variable)?;
+    let pidfile = match &settings.pidfile {
+        Some(path) => Some(Pidfile::write(path, account.as_ref())?),
+        None => None,
+    };
+    if let Some(account) = &account {
+        privileges::become_account(account)?;
+    }
+    telemetry::start(settings.level, settings.log_format);
+    if settings.task_events {
+        warn!("task events (-E) are not supported by this version; none are sent");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("umbel-io")
+        .enable_all()
+        .build()
+        .context("cannot start the runtime for brokers")?;
+    let sources = loading::sources(settings)?;
+    let engine = loading::engine(&sources, settings.concurrency, cache)?;
+    let ended = serve(settings, &runtime, &engine, &sources);
+    engine.close();
+    // Whatever a guest or a server still holds must not keep the process alive.
+    runtime.shutdown_background();
+    drop(pidfile);
+    let summary = ended?;
+    info!("{summary}");
+    Ok(if summary.stuck == 0 { ExitCode::SUCCESS } else { Code::Failure.into() })
+}
+
+/// Loads, connects, works.
+fn serve(
+    settings: &Settings,
+    runtime: &Runtime,
+    engine: &Engine,
+    sources: &[umbel_engine::PluginSource],
+) -> anyhow::Result<Summary> {
+    // The broker is called while plugins load.
+    std::thread::scope(|scope| {
+        let loading = scope.spawn(|| catalog(settings, engine, sources));
+        let ends = runtime.block_on(wiring::connect(settings, true));
+        let catalog = match loading.join() {
+            Ok(catalog) => Arc::new(catalog?),
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        if settings.log_format == LogFormat::Text {
+            out::line(&banner::banner(settings, &catalog))?;
+        }
+        runtime.block_on(work(settings, ends?, catalog))
+    })
+}
+
+/// Loads every plugin; the first that does not load ends it, unless told to keep going.
+fn catalog(
+    settings: &Settings,
+    engine: &Engine,
+    sources: &[umbel_engine::PluginSource],
+) -> anyhow::Result<Catalog> {
+    if sources.is_empty() {
+        let folder = settings.plugin_folder.display();
+        warn!("no plugin in {folder}: every task will be refused as not registered");
+    }
+    let mut plugins: Vec<Plugin> = Vec::new();
+    let mut refused = Vec::new();
+    for loaded in loading::load(engine, sources) {
+        match loaded {
+            Ok(plugin) => plugins.push(plugin),
+            Err(error) => refused.push(error),
+        }
+    }
+    if settings.keep_going {
+        for error in refused {
+            tracing::error!("left out: {error}");
+        }
+    } else if let Some(first) = several(refused) {
+        return Err(first);
+    }
+    Ok(Catalog::new(plugins)?)
+}
+
+/// All refusals as one error.
+fn several(mut refused: Vec<umbel_engine::LoadError>) -> Option<anyhow::Error> {
+    if refused.len() <= 1 {
+        return refused.pop().map(anyhow::Error::new);
+    }
+    let mut what = format!("{} plugins do not load", refused.len());
+    for error in &refused {
+        what += &format!("\n{}", error.to_string().replace("\nhelp: ", "\n  way out: "));
+    }
+    let fault = Fault::failure(what);
+    Some(fault.help("`--keep-going` starts without them").into())
+}
+
+async fn work(
+    settings: &Settings,
+    ends: wiring::Ends,
+    catalog: Arc<Catalog>,
+) -> anyhow::Result<Summary> {
+    let config = WorkerConfig {
+        node: settings.node.clone(),
+        queues: settings.queues.clone(),
+        concurrency: settings.concurrency,
+        prefetch_multiplier: settings.prefetch_multiplier,
+        drain_timeout: settings.drain_timeout,
+    };
+    let shutdown = Shutdown::new();
+    let signals = Signals::catch().context("cannot catch signals")?;
+    info!("Connected to {}", settings.broker);
+    let worker = Worker::new(config, ends.broker, ends.store, catalog);
+    let node = &settings.node;
+    let say = |text: &str| match settings.log_format {
+        LogFormat::Text => out::note(text),
+        LogFormat::Json => info!("{text}"),
+    };
+    tokio::select! {
+        summary = worker.run(shutdown.clone(), || info!("{node} ready.")) => Ok(summary?),
+        never = signals.obey(shutdown, say) => match never {},
+    }
+}

@@ -1,0 +1,170 @@
+//! The log: Celery's line format or JSON, Celery's level names.
+
+use std::fmt::{self, Write as _};
+use std::io::IsTerminal;
+
+use jiff::Zoned;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
+use tracing_subscriber::fmt::{FmtContext, MakeWriter};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::fault::{no_colour, redact};
+use crate::settings::{LogFormat, LogLevel};
+
+/// Starts logging to stderr. Once per process.
+pub(crate) fn start(level: LogLevel, format: LogFormat) {
+    let ours = match level {
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Warning => LevelFilter::WARN,
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Critical => LevelFilter::OFF,
+    };
+    // Libraries speak up only when something is wrong, and never louder than we may.
+    let others = ours.min(LevelFilter::WARN);
+    let filter = Targets::new().with_default(others).with_target("umbel", ours);
+    let colour = std::io::stderr().is_terminal() && !no_colour();
+    let layer = tracing_subscriber::fmt::layer().with_writer(Stderr).log_internal_errors(false);
+    let registry = tracing_subscriber::registry().with(filter);
+    // A second start would be a mistake of ours, and harmless.
+    let _ = match format {
+        LogFormat::Text => registry.with(layer.event_format(CeleryLines { colour })).try_init(),
+        LogFormat::Json => registry.with(layer.event_format(JsonLines)).try_init(),
+    };
+}
+
+/// Standard error, one write a line.
+struct Stderr;
+
+impl<'a> MakeWriter<'a> for Stderr {
+    type Writer = std::io::Stderr;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        std::io::stderr()
+    }
+}
+
+/// `[2026-01-01 00:00:00,000: INFO/MainProcess] …`
+struct CeleryLines {
+    colour: bool,
+}
+
+impl<S, N> FormatEvent<S, N> for CeleryLines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let level = *event.metadata().level();
+        let (on, off) = match (self.colour, level) {
+            (true, Level::ERROR) => ("\x1b[31m", "\x1b[0m"),
+            (true, Level::WARN) => ("\x1b[33m", "\x1b[0m"),
+            (true, Level::DEBUG | Level::TRACE) => ("\x1b[2m", "\x1b[0m"),
+            _ => ("", ""),
+        };
+        let message = safe(&fields.message);
+        write!(writer, "{on}[{}: {}/MainProcess] {message}", now(), name(level))?;
+        for (key, value) in &fields.others {
+            write!(writer, " {key}={}", safe(value))?;
+        }
+        writeln!(writer, "{off}")
+    }
+}
+
+/// One JSON object a line.
+struct JsonLines;
+
+impl<S, N> FormatEvent<S, N> for JsonLines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let mut line = serde_json::Map::new();
+        let instant = Zoned::now().timestamp().to_string();
+        line.insert("time".into(), instant.into());
+        line.insert("level".into(), name(*event.metadata().level()).into());
+        line.insert("message".into(), safe(&fields.message).into());
+        for (key, value) in &fields.others {
+            line.entry(*key).or_insert_with(|| safe(value).into());
+        }
+        writeln!(writer, "{}", serde_json::Value::Object(line))
+    }
+}
+
+#[derive(Default)]
+struct Fields {
+    message: String,
+    others: Vec<(&'static str, String)>,
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        match field.name() {
+            // Writing to a String cannot fail.
+            "message" => drop(write!(self.message, "{value:?}")),
+            // How `log` records arrive; of no use to operators.
+            name if name.starts_with("log.") => {}
+            name => self.others.push((name, format!("{value:?}"))),
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "message" => self.message.push_str(value),
+            name if name.starts_with("log.") => {}
+            name => self.others.push((name, value.to_owned())),
+        }
+    }
+}
+
+fn safe(text: &str) -> std::borrow::Cow<'_, str> {
+    match text.contains("://") {
+        true => redact(text).into(),
+        false => text.into(),
+    }
+}
+
+fn name(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "ERROR",
+        Level::WARN => "WARNING",
+        Level::INFO => "INFO",
+        Level::DEBUG | Level::TRACE => "DEBUG",
+    }
+}
+
+/// Local time as Python's logging writes it.
+fn now() -> impl fmt::Display {
+    let now = Zoned::now();
+    let (date, time) = (now.date(), now.time());
+    format!(
+        "{:04}-{:02}-{:02} {:02}:{:02}:{:02},{:03}",
+        date.year(),
+        date.month(),
+        date.day(),
+        time.hour(),
+        time.minute(),
+        time.second(),
+        time.millisecond()
+    )
+}

@@ -1,0 +1,98 @@
+//! Flags, variables and the file.
+
+use crate::{command, folder, put, run, umbel};
+
+#[test]
+fn help_tells_variables_and_exit_codes() {
+    let folder = folder("");
+    umbel(folder.path(), &["--help"]).said(&["worker", "check", "invoke", "Exit codes:", "69"]);
+    umbel(folder.path(), &["worker", "--help"]).said(&[
+        "--concurrency",
+        "default: 64",
+        "UMBEL_CONCURRENCY",
+        "--drain-timeout",
+        "-Q, --queues",
+    ]);
+}
+
+#[test]
+fn unknown_flags_are_usage_errors_with_a_proposal() {
+    let folder = folder("");
+    let ended = umbel(folder.path(), &["worker", "--concurency", "4"]);
+    ended.refused(2, &["--concurency", "--concurrency"]);
+}
+
+#[test]
+fn a_mistyped_url_among_the_arguments_is_masked() {
+    let folder = folder("");
+    umbel(folder.path(), &["worker", "amqp://u:hunter2@h//"]).refused(2, &["amqp://u:**@h"]);
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_line_and_proposal() {
+    let folder = folder("broker = 'sqlite://x.db'\nconcurency = 4\n");
+    let ended = umbel(folder.path(), &["worker", "--allow-root"]);
+    ended.refused(
+        2,
+        &["error: umbel.toml:2: unknown key `concurency`", "help: did you mean `concurrency`?"],
+    );
+}
+
+#[test]
+fn a_bad_value_names_its_place() {
+    let folder = folder("[limits]\ntime = '5'\n");
+    umbel(folder.path(), &["tasks"]).refused(2, &["umbel.toml:2: `limits.time`: `5` has no unit"]);
+    let mut command = command(folder.path(), &["worker"]);
+    command.env("UMBEL_TIME_LIMIT", "5 parsecs");
+    run(command).refused(2, &["UMBEL_TIME_LIMIT: `parsecs` is no unit of time"]);
+}
+
+#[test]
+fn what_is_not_built_yet_is_refused() {
+    let folder = folder("[plugins.tasks]\nallow = { env = ['REGION'] }\n");
+    put(folder.path(), "tasks", "tasks");
+    let ended = umbel(folder.path(), &["worker", "--allow-root"]);
+    ended.refused(2, &["umbel.toml:2: `allow`", "not supported by this version"]);
+}
+
+#[test]
+fn show_config_prints_values_with_their_origins_and_no_password() {
+    let folder = folder("broker = 'redis://:hunter2@h/1'\n[limits]\nmemory = '1GiB'\n");
+    let mut command = command(folder.path(), &["worker", "--show-config", "-c", "8"]);
+    command.env("UMBEL_LOGLEVEL", "debug");
+    let ended = run(command);
+    ended.said(&["redis://:**@h:6379/1"]);
+    let line = |key: &str| {
+        let line = ended.text.lines().find(|line| line.starts_with(&format!("{key} ")));
+        line.unwrap_or_else(|| panic!("no line of `{key}` in:\n{}", ended.text))
+    };
+    for (key, value, origin) in [
+        ("broker", "redis://:**@h:6379/1", "umbel.toml:1"),
+        ("result-backend", "redis://:**@h:6379/1", "default"),
+        ("concurrency", "8", "--concurrency"),
+        ("loglevel", "debug", "UMBEL_LOGLEVEL"),
+        ("limits.memory", "1GiB", "umbel.toml:3"),
+        ("limits.time", "5m", "default"),
+    ] {
+        let words: Vec<&str> = line(key).split_whitespace().collect();
+        assert_eq!(words, [key, value, origin]);
+    }
+}
+
+#[test]
+fn root_is_refused_unless_it_insists() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("not root: the other half of the rule is tested instead");
+        let folder = folder("");
+        let ended = umbel(folder.path(), &["worker", "--uid", "0"]);
+        ended.refused(77, &["only root can become `0`"]);
+        return;
+    }
+    let folder = folder("");
+    let ended = umbel(folder.path(), &["worker"]);
+    ended.refused(77, &["superuser privileges", "uid=0", "--uid", "--allow-root"]);
+    umbel(folder.path(), &["worker", "--uid", "nobodyatall"])
+        .refused(2, &["no user is called `nobodyatall`"]);
+    umbel(folder.path(), &["worker", "--uid", "root"]).refused(77, &["`--uid root` is root"]);
+    umbel(folder.path(), &["worker", "--gid", "1"]).refused(77, &["`--gid` alone"]);
+}
