@@ -100,7 +100,7 @@ impl StoreFixture for Shared {
 #[tokio::test]
 async fn what_a_killed_process_held_comes_again() {
     let file = File::new();
-    let broker = file.open(LEASE_OF_THE_KILLED).await;
+    let broker = file.open(LONG).await;
     publish(&broker, "q", 0..3).await;
 
     let mut child = Command::new(std::env::current_exe().expect("this test's own program"))
@@ -124,15 +124,17 @@ async fn what_a_killed_process_held_comes_again() {
     }
 }
 
+/// Longer than any test waits: the message comes back because the process is gone.
+const LONG: Duration = Duration::from_secs(3600);
+
 const HOLD: &str = "UMBEL_TEST_HOLD_MESSAGES_IN";
-const LEASE_OF_THE_KILLED: Duration = Duration::from_secs(1);
 
 /// The victim of the test above; alone it does nothing.
 #[tokio::test]
 async fn holds_all_it_finds_when_told_to() {
     let Some(folder) = std::env::var_os(HOLD) else { return };
     let folder = Path::new(&folder);
-    let options = SqliteOptions { lease: LEASE_OF_THE_KILLED };
+    let options = SqliteOptions { lease: LONG };
     let broker = SqliteBroker::open(address(&folder.join("umbel.db")), options).await.unwrap();
     let mut consumer = broker.consume(&["q".into()], 10).await.unwrap();
     let mut held = Vec::new();
@@ -141,6 +143,29 @@ async fn holds_all_it_finds_when_told_to() {
     }
     std::fs::write(folder.join("held"), "").unwrap();
     std::future::pending::<()>().await;
+}
+
+#[tokio::test]
+async fn what_a_hanging_process_held_comes_again_when_its_lease_runs_out() {
+    let file = File::new();
+    let broker = file.open(LONG).await;
+    publish(&broker, "q", 0..2).await;
+    let hand = rusqlite::Connection::open(&file.address().path).expect("opens");
+    hand.execute_batch(
+        "BEGIN IMMEDIATE;
+         INSERT INTO holder (id, until) VALUES (99, CAST(unixepoch('subsec') * 1000 AS INTEGER) + 500);
+         INSERT INTO held SELECT id, 99, queue, rank, 4 FROM waiting;
+         DELETE FROM waiting;
+         COMMIT;",
+    )
+    .expect("takes");
+    let mut consumer = broker.consume(&["q".into()], 1).await.expect("consumes");
+    for number in 0..2 {
+        let delivery = next(&mut consumer).await;
+        assert_eq!(delivery.message.body, number.to_string());
+        assert_eq!(delivery.deliveries, Some(4));
+        delivery.receipt.settle(Settlement::Ack).await.expect("settles");
+    }
 }
 
 #[tokio::test]
@@ -237,6 +262,13 @@ async fn a_settled_message_leaves_nothing_in_the_file() {
             .expect("counts");
         assert_eq!(rows, 0, "rows in {table}");
     }
+    drop(look);
+    let mut left: Vec<_> = std::fs::read_dir(file.folder.path())
+        .expect("lists")
+        .map(|entry| entry.expect("lists").file_name())
+        .collect();
+    left.retain(|name| name.to_string_lossy().contains("-alive-"));
+    assert!(left.is_empty(), "signs of life left: {left:?}");
 }
 
 #[tokio::test]

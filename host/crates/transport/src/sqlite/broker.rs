@@ -10,8 +10,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use umbel_protocol::message::{RawMessage, Route};
 
+use super::alive::Sign;
 use super::database::Database;
-use super::feed::{Command, Feed};
+use super::feed::{Command, Feed, Identity};
 use super::queue::{self, Claim, Taken};
 use super::row::Row;
 use crate::address::Address;
@@ -80,9 +81,14 @@ impl Broker for SqliteBroker {
             return Err(BrokerError::Closed);
         }
         let lease_ms = self.lease_ms();
-        let holder = self
+        let path = self.database.path().to_owned();
+        let (holder, sign) = self
             .database
-            .write(move |file| queue::enter(file, lease_ms))
+            .write(move |file| {
+                let sign = Sign::show(&path);
+                let holder = queue::enter(file, sign.as_ref().map(Sign::name), lease_ms)?;
+                Ok((holder, sign))
+            })
             .await
             .map_err(|error| error.broker(self.database.path()))?;
         // All four hold no more than the window's deliveries, so they need no bound of their own.
@@ -93,10 +99,9 @@ impl Broker for SqliteBroker {
         let feed = Feed::new(
             self.database.clone(),
             self.closed.clone(),
-            holder,
+            Identity { holder, sign, lease_ms },
             queues.clone(),
             window,
-            lease_ms,
             buffer,
         );
         self.feeds.spawn(feed.run(orders, settles));

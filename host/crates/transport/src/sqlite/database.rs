@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, mpsc as blocking};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -12,9 +12,13 @@ use super::open::{self, OpenError, SqlError, words};
 use crate::broker::BrokerError;
 use crate::results::StoreError;
 
-/// How often another process's commits are looked for while somebody waits for one. Asking costs
-/// a few microseconds; this decides how fast an idle worker starts.
-const TICK: Duration = Duration::from_millis(4);
+/// How often another process's commits are looked for while somebody waits for one. This decides
+/// how fast an idle worker starts, and what idling costs.
+const TICK: Duration = Duration::from_millis(8);
+
+/// The same while there was a change within [`LIVELY`]: who sends one message often sends another.
+const SHORT_TICK: Duration = Duration::from_millis(4);
+const LIVELY: Duration = Duration::from_secs(2);
 
 /// At most so many pieces of work share a transaction, so that none waits long for its commit.
 const GROUP: usize = 1024;
@@ -233,11 +237,12 @@ fn read_loop(
     changes: &watch::Sender<u64>,
 ) {
     let mut seen = None;
+    let mut changed = Instant::now();
     loop {
         let job = if changes.receiver_count() == 0 {
             jobs.recv().map_err(|_| blocking::RecvTimeoutError::Disconnected)
         } else {
-            jobs.recv_timeout(TICK)
+            jobs.recv_timeout(if changed.elapsed() < LIVELY { SHORT_TICK } else { TICK })
         };
         match job {
             Ok(job) => job(&connection),
@@ -250,6 +255,7 @@ fn read_loop(
             .ok();
         if version != seen {
             seen = version;
+            changed = Instant::now();
             changes.send_modify(|count| *count += 1);
         }
     }

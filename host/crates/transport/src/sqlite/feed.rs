@@ -1,5 +1,6 @@
 //! A consumer's own task: takes messages into its window, settles, keeps the lease alive.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,8 +8,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::alive::{self, Sign};
 use super::database::{Database, Failure};
-use super::queue::{self, Claim, Taken};
+use super::queue::{self, Claim, Holder, Taken};
 use crate::broker::BrokerError;
 use crate::delivery::{Settle, Settlement, Tag};
 
@@ -25,13 +27,20 @@ pub(super) enum Command {
     GiveBack { claims: Vec<Claim>, done: Option<oneshot::Sender<()>> },
 }
 
+/// Who a consumer is to others.
+#[derive(Debug)]
+pub(super) struct Identity {
+    pub(super) holder: i64,
+    pub(super) sign: Option<Sign>,
+    pub(super) lease_ms: i64,
+}
+
 pub(super) struct Feed {
     database: Arc<Database>,
     closed: CancellationToken,
-    holder: i64,
+    own: Identity,
     queues: Arc<[String]>,
     window: usize,
-    lease_ms: i64,
     buffer: mpsc::UnboundedSender<Taken>,
 
     /// Taken and neither settled nor given back.
@@ -40,8 +49,8 @@ pub(super) struct Feed {
     turn: usize,
     /// A queue may have a message that we have room for.
     look: bool,
-    /// Some holder's lease ran out.
-    sweep: bool,
+    /// Holders that died, or whose lease ran out.
+    dead: Vec<Holder>,
     renewed: Instant,
     settles: Vec<Settle>,
     returns: Vec<Claim>,
@@ -52,8 +61,11 @@ pub(super) struct Feed {
 /// What one transaction does.
 struct Round {
     holder: i64,
+    alive: Option<String>,
+    /// The lease in milliseconds, if it is to run from now.
     renew: Option<i64>,
-    sweep: bool,
+    dead: Vec<Holder>,
+    path: PathBuf,
     settles: Vec<(Claim, Settlement)>,
     returns: Vec<Claim>,
     queues: Arc<[String]>,
@@ -71,24 +83,22 @@ impl Feed {
     pub(super) fn new(
         database: Arc<Database>,
         closed: CancellationToken,
-        holder: i64,
+        own: Identity,
         queues: Arc<[String]>,
         window: u16,
-        lease_ms: i64,
         buffer: mpsc::UnboundedSender<Taken>,
     ) -> Feed {
         Feed {
             database,
             closed,
-            holder,
+            own,
             queues,
             window: window.into(),
-            lease_ms,
             buffer,
             unsettled: 0,
             turn: 0,
             look: true,
-            sweep: true,
+            dead: Vec::new(),
             renewed: Instant::now(),
             settles: Vec::new(),
             returns: Vec::new(),
@@ -104,7 +114,7 @@ impl Feed {
     ) {
         let mut changes = self.database.changes();
         let closed = self.closed.clone();
-        let lease = Duration::from_millis(self.lease_ms.unsigned_abs());
+        let lease = Duration::from_millis(self.own.lease_ms.unsigned_abs());
         let mut tick = tokio::time::interval(
             (lease / 4).clamp(Duration::from_millis(20), Duration::from_secs(1)),
         );
@@ -121,7 +131,10 @@ impl Feed {
                 },
                 Some(command) = commands.recv() => self.obey(command),
                 _ = changes.changed(), if self.is_idle() => self.look(&mut changes).await,
-                _ = tick.tick() => self.look(&mut changes).await,
+                _ = tick.tick() => {
+                    self.watch_others().await;
+                    self.look(&mut changes).await;
+                }
                 () = std::future::ready(()), if self.has_work() => {}
             }
             while let Ok(settle) = receipts.try_recv() {
@@ -156,13 +169,13 @@ impl Feed {
         !self.settles.is_empty()
             || !self.returns.is_empty()
             || !self.returned.is_empty()
-            || self.sweep
+            || !self.dead.is_empty()
             || self.must_renew()
             || (self.look && self.free() > 0)
     }
 
     fn must_renew(&self) -> bool {
-        let third = Duration::from_millis(self.lease_ms.unsigned_abs() / 3);
+        let third = Duration::from_millis(self.own.lease_ms.unsigned_abs() / 3);
         self.unsettled > 0 && self.renewed.elapsed() >= third
     }
 
@@ -184,14 +197,23 @@ impl Feed {
     async fn look(&mut self, changes: &mut watch::Receiver<u64>) {
         changes.mark_unchanged();
         let queues = self.queues.clone();
-        match self.database.read(move |file| queue::look(file, &queues)).await {
-            Ok(news) => {
-                self.look = self.look || news.waiting;
-                self.sweep = news.expired;
-            }
-            // The transaction will tell.
-            Err(_) => self.look = true,
-        }
+        // If this fails, the transaction will tell.
+        let waiting = self.database.read(move |file| queue::is_waiting(file, &queues)).await;
+        self.look = self.look || waiting.unwrap_or(true);
+    }
+
+    async fn watch_others(&mut self) {
+        let holder = self.own.holder;
+        let path = self.database.path().to_owned();
+        let dead = self.database.read(move |file| {
+            let mut others = queue::others(file, holder)?;
+            others.retain(|other| {
+                other.expired
+                    || other.alive.as_ref().is_some_and(|name| alive::is_gone(&path, name))
+            });
+            Ok(others)
+        });
+        self.dead = dead.await.unwrap_or_default();
     }
 
     /// One transaction; `false` if it failed and all is still to do.
@@ -205,9 +227,11 @@ impl Feed {
             false => 0,
         };
         let round = Round {
-            holder: self.holder,
-            renew: (self.must_renew() || take > 0).then_some(self.lease_ms),
-            sweep: self.sweep,
+            holder: self.own.holder,
+            alive: self.own.sign.as_ref().map(|sign| sign.name().to_owned()),
+            renew: (self.must_renew() || take > 0).then_some(self.own.lease_ms),
+            dead: self.dead.clone(),
+            path: self.database.path().to_owned(),
             settles: self.settles.iter().map(|settle| (claim(settle), settle.how)).collect(),
             returns: self.returns.clone(),
             queues: self.queues.clone(),
@@ -220,7 +244,7 @@ impl Feed {
                 if renews {
                     self.renewed = started;
                 }
-                self.sweep = false;
+                self.dead.clear();
                 self.turn = (self.turn + 1) % self.queues.len().max(1);
                 // Fewer than asked for: nothing is left, and any news wakes us.
                 if take > 0 {
@@ -270,7 +294,7 @@ impl Feed {
 
     /// Everything that is still held goes back.
     async fn leave(mut self) {
-        let holder = self.holder;
+        let holder = self.own.holder;
         let settles = std::mem::take(&mut self.settles);
         let claims: Vec<_> = settles.iter().map(|settle| (claim(settle), settle.how)).collect();
         let returns = std::mem::take(&mut self.returns);
@@ -295,10 +319,13 @@ impl Feed {
 impl Round {
     fn run(self, file: &rusqlite::Connection) -> rusqlite::Result<Done> {
         if let Some(lease_ms) = self.renew {
-            queue::renew(file, self.holder, lease_ms)?;
+            queue::renew(file, self.holder, self.alive.as_deref(), lease_ms)?;
         }
-        if self.sweep {
-            queue::sweep(file)?;
+        for other in self.dead {
+            queue::release(file, other.id)?;
+            if let Some(name) = other.alive {
+                alive::clear(&self.path, &name);
+            }
         }
         let settled = self
             .settles

@@ -5,8 +5,9 @@
 //! survives a crash of the process and of the machine. All that is ready at the same moment goes
 //! into one transaction, so a sync is shared by many.
 //!
-//! *Leases.* A consumer is a holder with a lease that it renews while it lives. When the lease runs
-//! out (the process died), whoever looks next puts the holder's messages back to their old places.
+//! *Leases.* A consumer is a holder with a lease that it renews while it lives, and a locked file
+//! that tells at once when its process died. When either is gone, whoever looks next puts the
+//! holder's messages back to their old places.
 //!
 //! *Order.* A higher priority goes first, as on RabbitMQ; then first come, first served.
 //!
@@ -14,6 +15,7 @@
 //!
 //! Exchanges do not exist here: the routing key names the queue.
 
+mod alive;
 mod broker;
 mod database;
 mod feed;

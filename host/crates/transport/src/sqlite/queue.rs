@@ -42,20 +42,29 @@ pub(super) fn publish(file: &Connection, queue: &str, priority: u8, row: &Row) -
 }
 
 /// A new holder, whose lease runs from now.
-pub(super) fn enter(file: &Connection, lease_ms: i64) -> Result<i64> {
-    file.prepare_cached(concat!("INSERT INTO holder (until) VALUES (", now!(), " + ?1)"))?
-        .execute([lease_ms])?;
+pub(super) fn enter(file: &Connection, alive: Option<&str>, lease_ms: i64) -> Result<i64> {
+    file.prepare_cached(concat!(
+        "INSERT INTO holder (alive, until) VALUES (?1, ",
+        now!(),
+        " + ?2)"
+    ))?
+    .execute(params![alive, lease_ms])?;
     Ok(file.last_insert_rowid())
 }
 
 /// The lease runs from now. A holder that was taken for dead is alive again, without its messages.
-pub(super) fn renew(file: &Connection, holder: i64, lease_ms: i64) -> Result<()> {
+pub(super) fn renew(
+    file: &Connection,
+    holder: i64,
+    alive: Option<&str>,
+    lease_ms: i64,
+) -> Result<()> {
     file.prepare_cached(concat!(
-        "INSERT INTO holder (id, until) VALUES (?1, ",
+        "INSERT INTO holder (id, alive, until) VALUES (?1, ?2, ",
         now!(),
-        " + ?2) ON CONFLICT (id) DO UPDATE SET until = excluded.until"
+        " + ?3) ON CONFLICT (id) DO UPDATE SET until = excluded.until"
     ))?
-    .execute([holder, lease_ms])?;
+    .execute(params![holder, alive, lease_ms])?;
     Ok(())
 }
 
@@ -197,38 +206,35 @@ pub(super) fn release(file: &Connection, holder: i64) -> Result<()> {
     Ok(())
 }
 
-/// Releases every holder whose lease ran out.
-pub(super) fn sweep(file: &Connection) -> Result<()> {
-    let expired: Vec<i64> = file
-        .prepare_cached(concat!("SELECT id FROM holder WHERE until <= ", now!()))?
-        .query_map([], |row| row.get(0))?
-        .collect::<Result<_>>()?;
-    expired.into_iter().try_for_each(|holder| release(file, holder))
-}
-
-/// What a look at the file tells a consumer.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct News {
-    /// One of the queues has a message.
-    pub(super) waiting: bool,
-    /// Some holder's lease ran out.
+/// Another holder, as the file knows it.
+#[derive(Clone, Debug)]
+pub(super) struct Holder {
+    pub(super) id: i64,
+    /// The name of its sign of life.
+    pub(super) alive: Option<String>,
     pub(super) expired: bool,
 }
 
-/// Only reads.
-pub(super) fn look(file: &Connection, queues: &[String]) -> Result<News> {
-    let expired = file
-        .prepare_cached(concat!(
-            "SELECT EXISTS (SELECT 1 FROM holder WHERE until <= ",
-            now!(),
-            ")"
-        ))?
-        .query_row([], |row| row.get(0))?;
+/// All holders but this one. Only reads.
+pub(super) fn others(file: &Connection, holder: i64) -> Result<Vec<Holder>> {
+    file.prepare_cached(concat!(
+        "SELECT id, alive, until <= ",
+        now!(),
+        " FROM holder WHERE id <> ?1"
+    ))?
+    .query_map([holder], |row| {
+        Ok(Holder { id: row.get(0)?, alive: row.get(1)?, expired: row.get(2)? })
+    })?
+    .collect()
+}
+
+/// One of the queues has a message. Only reads.
+pub(super) fn is_waiting(file: &Connection, queues: &[String]) -> Result<bool> {
     let mut any = file.prepare_cached("SELECT EXISTS (SELECT 1 FROM waiting WHERE queue = ?1)")?;
     for queue in queues {
         if any.query_row([queue], |row| row.get(0))? {
-            return Ok(News { waiting: true, expired });
+            return Ok(true);
         }
     }
-    Ok(News { waiting: false, expired })
+    Ok(false)
 }
