@@ -15,5 +15,5 @@ build_guests() {
 }
 
 [ -d "$target/guests" ] || rm -f "$stamps/guests"
-step guests "$(fingerprint tests/guests scripts/build-guests.sh)" "hostile guests" build_guests ||
-    die "the guests could not be built"
+job guests "$(fingerprint tests/guests scripts/build-guests.sh)" "hostile guests" build_guests
+jobs_end || die "the guests could not be built"

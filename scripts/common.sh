@@ -25,6 +25,7 @@ fingerprint() {
 }
 
 # Jobs: `job NAME KEY LABEL COMMAND…` starts one unless its stamp holds KEY; `jobs_end` waits for all.
+# Never `job … || …`: bash would then run all of the command without `set -e`.
 job_names=() job_labels=() job_keys=() job_pids=() job_starts=()
 
 job() {
@@ -99,8 +100,8 @@ install_packages() {
         die "these Debian packages are missing: $*" "ask an administrator for: apt-get install $*"
     fi
     command -v apt-get >/dev/null || die "this machine has no apt-get, and needs: $*"
-    step packages "$*" "install $*" apt_install "$@" ||
-        die "apt-get could not install: $*"
+    job packages "$(date)" "install $*" apt_install "$@"
+    jobs_end || die "apt-get could not install: $*"
 }
 
 apt_install() {

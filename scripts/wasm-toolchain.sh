@@ -32,9 +32,11 @@ from_debian() {
         echo "apt knows no package rustc-web: apt-get update, with Debian's security archive, may help"
         return 1
     fi
-    (cd debs && apt-get download -q cargo-web="$version" rustc-web="$version" rust-web-src="$version" \
-        rust-web-llvm="$version" libstd-rust-web-dev="$version" "libstd-rust-web-$short=$version" \
-        libllvm22 lld-22 wasi-libc)
+    # Named: what may be on the machine already, but must lie in the folder. Asked for: libraries it lacks.
+    local named=(cargo-web rustc-web rust-web-src rust-web-llvm libstd-rust-web-dev "libstd-rust-web-$short" libllvm22 lld-22 wasi-libc)
+    local libraries
+    libraries=$(apt-get install --simulate --no-install-recommends "${named[@]}" | sed -n 's/^Inst \(lib[^ ]*\).*/\1/p')
+    (cd debs && apt-get download -q $(printf '%s\n' "${named[@]}" $libraries | sort -u))
     for deb in debs/*.deb; do dpkg -x "$deb" .; done
 
     # The compiler finds its libraries beside itself …
@@ -78,8 +80,11 @@ MANIFEST
 if [ "${UMBEL_TOOLCHAIN:-}" != debian ]; then
     if "$root/scripts/cargo.sh" --own-only >/dev/null 2>&1; then
         if has_target; then : >"$home/env"; exit 0; fi
-        if command -v rustup >/dev/null && step rustup-target $triple "rustup target add $triple" by_rustup 2>"$logs/rustup"; then
-            cat "$logs/rustup" >&2
+        if command -v rustup >/dev/null; then
+            # No job: that it does not work here is no failure.
+            progress "rustup target add $triple"
+            by_rustup >"$logs/rustup.log" 2>&1 || true
+            clear_line
             if has_target; then : >"$home/env"; exit 0; fi
         fi
     fi
@@ -91,6 +96,7 @@ if [ -z "$(ls /var/lib/apt/lists/*_Packages /var/lib/apt/lists/*_Packages.* 2>/d
     [ "$(id -u)" = 0 ] || die "apt has no package lists" "ask an administrator for: apt-get update"
     step apt-lists "$(date +%F)" "apt-get update" apt-get update -q
 fi
-step wasm-toolchain "$(fingerprint scripts/wasm-toolchain.sh)" "Rust for $triple from Debian" from_debian ||
+job wasm-toolchain "$(fingerprint scripts/wasm-toolchain.sh)" "Rust for $triple from Debian" from_debian
+jobs_end ||
     die "the Debian compiler could not be made" "with rustup: rustup target add $triple"
 echo "export RUSTC=$home/bin/rustc" >"$home/env"
