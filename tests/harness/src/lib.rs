@@ -6,6 +6,7 @@ pub mod net;
 pub mod paths;
 pub mod process;
 pub mod python;
+pub mod rabbitmq;
 mod reaper;
 pub mod redis;
 pub mod worker;

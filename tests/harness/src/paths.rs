@@ -39,6 +39,11 @@ pub fn python() -> PathBuf {
     built("UMBEL_PYTHON", "target/venv/bin/python", "make venv")
 }
 
+/// A photograph in JPEG: `UMBEL_PHOTOGRAPH`, else the one that the demonstration uses.
+pub fn photograph() -> PathBuf {
+    built("UMBEL_PHOTOGRAPH", "target/samples/grace_hopper.jpg", "scripts/samples.sh")
+}
+
 /// Where the workers of all tests share their compiled code.
 pub fn cache() -> PathBuf {
     let folder = from_environment("UMBEL_TEST_CACHE")

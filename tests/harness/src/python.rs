@@ -147,17 +147,23 @@ impl CeleryWorker {
     /// Starts it with these further arguments and waits until it is ready.
     #[track_caller]
     pub fn start(broker: &str, results: &str, args: &[&str]) -> CeleryWorker {
+        let args = [&["--loglevel", "INFO"], args].concat();
+        let mut worker = CeleryWorker::spawn(broker, results, &args);
+        worker.process.await_log("ready.", PATIENCE);
+        worker
+    }
+
+    /// Starts it without waiting.
+    pub fn spawn(broker: &str, results: &str, args: &[&str]) -> CeleryWorker {
         let mut command = Command::new(paths::python());
         command
             .current_dir(paths::tests().join("interop"))
             .env("PEER_BROKER", broker)
             .env("PEER_RESULTS", results)
             .env("PYTHONDONTWRITEBYTECODE", "1")
-            .args(["-m", "celery", "-A", "python_tasks", "worker", "--loglevel", "INFO"])
+            .args(["-m", "celery", "-A", "python_tasks", "worker"])
             .args(args);
-        let mut process = Process::start("celery worker", command);
-        process.await_log("ready.", PATIENCE);
-        CeleryWorker { process }
+        CeleryWorker { process: Process::start("celery worker", command) }
     }
 
     /// Asks it to end, and waits for that.

@@ -16,7 +16,7 @@ use crate::process::Process;
 pub struct Worker {
     broker: String,
     results: Option<String>,
-    plugins: Vec<PathBuf>,
+    plugins: Vec<(String, PathBuf)>,
     config: String,
     args: Vec<String>,
 }
@@ -39,9 +39,9 @@ impl Worker {
         self
     }
 
-    /// Serves this component, and only those named this way.
-    pub fn plugin(mut self, file: PathBuf) -> Worker {
-        self.plugins.push(file);
+    /// Serves this component under this name, and only those named this way.
+    pub fn plugin(mut self, name: &str, file: PathBuf) -> Worker {
+        self.plugins.push((name.to_owned(), file));
         self
     }
 
@@ -53,8 +53,8 @@ impl Worker {
     }
 
     /// Further arguments.
-    pub fn args<const N: usize>(mut self, args: [&str; N]) -> Worker {
-        self.args.extend(args.map(str::to_owned));
+    pub fn args(mut self, args: &[&str]) -> Worker {
+        self.args.extend(args.iter().map(|arg| (*arg).to_owned()));
         self
     }
 
@@ -77,16 +77,16 @@ impl Worker {
         Umbel { process, options: self, plugins, config, started, home }
     }
 
-    /// Components that were named are linked into a folder of their own.
+    /// Components that were named are copied into a folder of their own.
     fn lay_out(&self, home: &Path) -> PathBuf {
         if self.plugins.is_empty() {
             return paths::plugins();
         }
         let folder = home.join("plugins");
         std::fs::create_dir(&folder).expect("a fresh folder is empty");
-        for file in &self.plugins {
-            let name = file.file_name().expect("a component is a file");
-            std::fs::copy(file, folder.join(name)).expect("a component can be copied");
+        for (name, file) in &self.plugins {
+            let copy = folder.join(format!("{name}.wasm"));
+            std::fs::copy(file, copy).expect("a component can be copied");
         }
         folder
     }

@@ -1,0 +1,61 @@
+//! What becomes of messages when a worker is asked to stop.
+
+use serde_json::json;
+use umbel_harness::eventually::{PATIENCE, eventually, expect_equal};
+
+use crate::scene::{Scene, Stage};
+
+pub(crate) fn sigterm_finishes_what_runs_and_gives_the_rest_back(scene: &Scene) {
+    let stage = Stage::set(scene.stage.pair);
+    let mut umbel = stage.worker().args(&["-c", "2"]).start();
+    let mut python = stage.peer();
+    python.exec("running = [app.send_task('tasks.sleep', (6,)) for _ in range(2)]");
+    await_received(&umbel.process, 2);
+    python.exec("behind = [app.send_task('tasks.add', (i, 1)) for i in range(20)]");
+
+    umbel.terminate();
+    eventually("what does not run is back in the queue", PATIENCE, || {
+        expect_equal(python.eval("waiting()"), json!(20))
+    });
+    assert_eq!(umbel.process.poll(), None, "it waits for what runs");
+
+    let status = umbel.process.await_end(PATIENCE);
+    assert!(status.success(), "a drain that finished everything is a success: {status}");
+    assert_eq!(python.eval("[r.get(timeout=10) for r in running]"), json!([null, null]));
+    assert_eq!(python.eval("waiting()"), json!(20), "what ran was acknowledged");
+
+    umbel.start_again();
+    let sums = python.eval("[r.get(timeout=30) for r in behind] == list(range(1, 21))");
+    assert_eq!(sums, json!(true));
+}
+
+pub(crate) fn a_second_sigterm_gives_back_what_runs(scene: &Scene) {
+    let stage = Stage::set(scene.stage.pair);
+    let mut umbel = stage.worker().args(&["-c", "2", "--drain-timeout", "10m"]).start();
+    let mut python = stage.peer();
+    python.exec("running = [app.send_task('tasks.sleep', (200,)) for _ in range(2)]");
+    await_received(&umbel.process, 2);
+    python.exec("behind = [app.send_task('tasks.add', (i, 1)) for i in range(5)]");
+
+    umbel.terminate();
+    eventually("what does not run is back in the queue", PATIENCE, || {
+        expect_equal(python.eval("waiting()"), json!(5))
+    });
+    umbel.terminate();
+    umbel.process.await_end(PATIENCE);
+    eventually("what ran is back in the queue", PATIENCE, || {
+        expect_equal(python.eval("waiting()"), json!(7))
+    });
+    if stage.keeps_results() {
+        let states = python.eval("[r.state for r in running]");
+        assert_eq!(states, json!(["PENDING", "PENDING"]), "interrupted is not failed");
+    }
+}
+
+fn await_received(process: &umbel_harness::process::Process, count: usize) {
+    eventually("the tasks are received", PATIENCE, || {
+        let log = process.log();
+        let received = log.lines().filter(|line| line.ends_with("] received")).count();
+        if received >= count { Ok(()) } else { Err(log) }
+    });
+}

@@ -1,0 +1,41 @@
+//! Hostile guests in a real worker: each ends as it should, and nobody else notices.
+
+mod crowd;
+mod endings;
+mod memory;
+mod neighbours;
+mod scene;
+mod surroundings;
+
+/// Every guest and a test that runs it. A folder without a line here fails the test below; a line
+/// whose test is gone does not compile.
+const GUESTS: &[(&str, fn())] = &[
+    ("boasts", endings::results_beyond_the_cap_are_not_stored),
+    ("chatters", surroundings::chatter_is_coalesced_and_capped),
+    ("dials", surroundings::asking_for_the_network_is_refused_at_load),
+    ("floods", surroundings::a_flood_of_output_is_capped),
+    ("hoards", memory::allocating_for_ever_ends_at_the_memory_limit),
+    ("lies", endings::a_result_that_is_no_json_is_a_failure),
+    ("loops", endings::looping_for_ever_ends_at_the_time_limit),
+    ("poses", endings::a_guest_cannot_choose_the_class_that_a_client_makes),
+    ("recurses", endings::endless_recursion_is_a_trap_that_says_so),
+    ("remembers", memory::nothing_is_left_of_an_earlier_run),
+    ("sleeps", endings::sleeping_for_ever_ends_at_the_time_limit),
+    ("snoops", surroundings::nothing_of_the_worker_is_visible),
+    ("stalls", endings::an_endless_initialisation_ends_at_the_time_limit),
+    ("traps", endings::a_trap_names_the_function_in_its_traceback),
+];
+
+#[test]
+fn every_guest_has_a_test() {
+    let folder = umbel_harness::paths::tests().join("guests");
+    let mut folders: Vec<String> = std::fs::read_dir(&folder)
+        .expect("the guests are there")
+        .flatten()
+        .filter(|entry| entry.path().join("Cargo.toml").exists())
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    folders.sort();
+    let named: Vec<String> = GUESTS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(named, folders, "left: named in GUESTS, right: folders");
+}

@@ -1,0 +1,120 @@
+//! A client of the embedded broker: another process beside the worker, on the same file.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use umbel_protocol::message::Route;
+use umbel_protocol::names::DEFAULT_QUEUE;
+use umbel_protocol::record::{Exception, ResultRecord, State};
+use umbel_transport::address::Address;
+use umbel_transport::broker::Broker;
+use umbel_transport::results::ResultStore;
+use umbel_transport::sqlite::{SqliteBroker, SqliteOptions, SqliteStore};
+use umbel_value::Value;
+
+use crate::request::request;
+
+/// How many messages are on their way at once; they share the file's transactions.
+const AT_ONCE: usize = 500;
+
+/// Sends tasks and reads results.
+pub struct Client {
+    runtime: Runtime,
+    broker: Arc<dyn Broker>,
+    store: Arc<dyn ResultStore>,
+}
+
+impl Client {
+    /// On this file, which is made if it is missing.
+    pub fn open(file: &Path) -> Client {
+        let runtime = Runtime::new().expect("a runtime can be made");
+        let address = Address::parse(&url(file)).expect("a path makes an address");
+        let opened = runtime.block_on(async {
+            let broker = SqliteBroker::open(address.clone(), SqliteOptions::default()).await?;
+            let store = SqliteStore::open(address, None).await?;
+            Ok::<_, Box<dyn std::error::Error>>((broker, store))
+        });
+        let (broker, store) = opened.expect("the file can be opened");
+        Client { runtime, broker: Arc::new(broker), store: Arc::new(store) }
+    }
+
+    /// Sends a task with its arguments as a JSON array; gives its id.
+    pub fn send(&self, task: &str, args: &str) -> String {
+        let Ok(Value::List(args)) = Value::from_json(args.as_bytes()) else {
+            panic!("`{args}` is no JSON array")
+        };
+        let message = request(task, args);
+        let (route, raw) = (Route::queue(DEFAULT_QUEUE), message.encode());
+        let sent = self.runtime.block_on(self.broker.publish(&route, &raw));
+        sent.expect("the file takes messages");
+        message.id
+    }
+
+    /// Sends a task once for each list of arguments; gives the ids in their order.
+    pub fn send_all(&self, task: &str, calls: impl Iterator<Item = Vec<Value>>) -> Vec<String> {
+        let messages: Vec<_> = calls.map(|args| request(task, args)).collect();
+        let route = Route::queue(DEFAULT_QUEUE);
+        self.runtime.block_on(async {
+            for chunk in messages.chunks(AT_ONCE) {
+                let mut sending = tokio::task::JoinSet::new();
+                for message in chunk {
+                    let (broker, route, raw) =
+                        (self.broker.clone(), route.clone(), message.encode());
+                    sending.spawn(async move { broker.publish(&route, &raw).await });
+                }
+                for sent in sending.join_all().await {
+                    sent.expect("the file takes messages");
+                }
+            }
+        });
+        messages.into_iter().map(|message| message.id).collect()
+    }
+
+    /// Whether nobody who asks for work now would get any.
+    pub fn is_empty(&self) -> bool {
+        self.runtime.block_on(async {
+            let consumer = self.broker.consume(&[DEFAULT_QUEUE.to_owned()], 1).await;
+            let mut consumer = consumer.expect("the file can be read");
+            let next = tokio::time::timeout(Duration::from_secs(1), consumer.next()).await;
+            // A delivery goes back when it is dropped.
+            let empty = next.is_err();
+            consumer.stop().await.expect("a consumer can be stopped");
+            empty
+        })
+    }
+
+    /// The latest record of a task, if there is one.
+    pub fn get(&self, id: &str) -> Option<ResultRecord> {
+        self.runtime.block_on(self.store.get(id)).expect("the file can be read")
+    }
+
+    /// The record of a task that is ready; panics if it is not within `patience`.
+    #[track_caller]
+    pub fn wait(&self, id: &str, patience: Duration) -> ResultRecord {
+        let seen = self.runtime.block_on(self.store.wait(id, patience));
+        match seen.expect("the file can be read") {
+            Some(record) if record.state.is_ready() => record,
+            other => panic!("`{id}` is not ready within {patience:?}: {other:?}"),
+        }
+    }
+
+    /// Sends a task and waits for its record.
+    #[track_caller]
+    pub fn call(&self, task: &str, args: &str) -> ResultRecord {
+        self.wait(&self.send(task, args), umbel_harness::eventually::PATIENCE)
+    }
+}
+
+/// The address of a file.
+pub fn url(file: &Path) -> String {
+    format!("sqlite://{}", file.display())
+}
+
+/// The exception of a failed task.
+#[track_caller]
+pub fn failure(record: &ResultRecord) -> Exception {
+    assert_eq!(record.state, State::Failure, "{record:?}");
+    Exception::from_value(&record.result).expect("a failure's result is an exception")
+}
