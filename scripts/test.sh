@@ -2,12 +2,8 @@
 # Runs every test of the workspace with the one release profile, and adds up. Arguments go to cargo test.
 set -euo pipefail
 source "$(dirname "$0")/common.sh"
-unset CARGO_TARGET_DIR
+source "$root/scripts/environment.sh"
 cd "$root"
-export UMBEL_BIN=$target/release/umbel
-export UMBEL_PLUGINS=$target/plugins
-export UMBEL_GUESTS=$target/guests
-export UMBEL_PYTHON=$target/venv/bin/python
 
 status=0
 "$root/scripts/cargo.sh" test --release --locked --workspace --no-fail-fast "$@" | tee "$logs/test.log" || status=$?

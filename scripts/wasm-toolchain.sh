@@ -76,11 +76,14 @@ MANIFEST
     rm -rf debs build usr/src usr/lib/rustlib/src usr/share usr/bin/rustdoc
 }
 
+key=$(fingerprint scripts/wasm-toolchain.sh)
+made_before() { [ -x "$home/bin/rustc" ] && [ "$(cat "$stamps/wasm-toolchain" 2>/dev/null)" = "$key" ]; }
+
 # UMBEL_TOOLCHAIN=debian skips what is installed, to try the third way where the others work.
 if [ "${UMBEL_TOOLCHAIN:-}" != debian ]; then
     if "$root/scripts/cargo.sh" --own-only >/dev/null 2>&1; then
         if has_target; then : >"$home/env"; exit 0; fi
-        if command -v rustup >/dev/null; then
+        if command -v rustup >/dev/null && ! made_before; then
             # No job: that it does not work here is no failure.
             progress "rustup target add $triple"
             by_rustup >"$logs/rustup.log" 2>&1 || true
@@ -96,7 +99,8 @@ if [ -z "$(ls /var/lib/apt/lists/*_Packages /var/lib/apt/lists/*_Packages.* 2>/d
     [ "$(id -u)" = 0 ] || die "apt has no package lists" "ask an administrator for: apt-get update"
     step apt-lists "$(date +%F)" "apt-get update" apt-get update -q
 fi
-job wasm-toolchain "$(fingerprint scripts/wasm-toolchain.sh)" "Rust for $triple from Debian" from_debian
+made_before || rm -f "$stamps/wasm-toolchain"
+job wasm-toolchain "$key" "Rust for $triple from Debian" from_debian
 jobs_end ||
     die "the Debian compiler could not be made" "with rustup: rustup target add $triple"
 echo "export RUSTC=$home/bin/rustc" >"$home/env"
