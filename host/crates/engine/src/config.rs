@@ -1,16 +1,30 @@
 //! The one place that makes a wasmtime engine, and what an operator may decide about it.
 
+use std::hash::{Hash, Hasher};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::load::{LoadError, Plugin, PluginSource};
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use wasmtime::component::Linker;
+use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use crate::cache::Cache;
+use crate::hostcalls;
+use crate::limits::TABLE_ELEMENTS;
+use crate::load::{self, LoadError, Plugin, PluginSource};
+use crate::state::State;
+use crate::ticker::Ticker;
 
 /// What the whole engine is sized for. One of it per process.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EngineConfig {
     /// Folder for compiled code; created private to this user. `None`: nothing is kept.
     pub cache: Option<PathBuf>,
-    /// Runs at once; memory for so many instances is reserved, not used.
+    /// Runs at once; more wait. Address space for so many instances is reserved, not used.
     pub concurrency: u32,
     /// Threads that run guests.
     pub threads: usize,
@@ -38,28 +52,194 @@ impl Default for EngineConfig {
 /// Why an engine cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
+    /// The compile cache's folder is missing, not private or not writable.
     #[error("{0}")]
-    Config(String),
+    Cache(String),
+    /// The system refuses the address space or the threads that were asked for.
+    #[error(
+        "cannot set up the engine for {concurrency} runs at once: {why}\n\
+         help: lower the concurrency, or raise the process's limit on address space"
+    )]
+    Size { concurrency: u32, why: String },
 }
 
-/// Compiles and runs components. Cheap to clone; the last clone to be dropped stops the guests.
+/// Compiles and runs components. Cheap to clone; when the last clone and the last task it loaded
+/// are dropped, its threads end.
 #[derive(Clone)]
 pub struct Engine {
-    _shared: Arc<()>,
+    shared: Arc<Shared>,
 }
 
 impl Engine {
+    /// Reserves memory and starts the threads that run guests.
     pub fn new(config: &EngineConfig) -> Result<Self, EngineError> {
-        let _ = config;
-        Ok(Self { _shared: Arc::new(()) })
+        Ok(Self { shared: Arc::new(Shared::new(config)?) })
     }
 
-    /// Reads, compiles (or takes from the cache), checks and links one component file. Blocks.
+    /// Reads, compiles (or takes from the cache), checks and links one component file. Blocks,
+    /// for seconds if a large component has to be compiled.
     pub fn load(&self, source: &PluginSource) -> Result<Plugin, LoadError> {
-        let _ = &self._shared;
-        Err(LoadError::new(source, "cannot be loaded yet".to_owned(), None))
+        load::load(&self.shared, source)
     }
 
     /// Ends every run and the threads that run guests; later runs end as `Outcome::Stopped`.
-    pub fn close(&self) {}
+    pub fn close(&self) {
+        self.shared.close();
+    }
 }
+
+/// What every loaded task needs of the engine.
+pub(crate) struct Shared {
+    pub(crate) engine: wasmtime::Engine,
+    pub(crate) linker: Linker<State>,
+    pub(crate) ticker: Ticker,
+    pub(crate) cache: Option<Cache>,
+    pub(crate) largest_memory: u64,
+    pub(crate) metering: bool,
+    /// As many as the pool has room for, so that no run ever finds it full.
+    pub(crate) slots: Semaphore,
+    /// Cancelled when the engine closes.
+    pub(crate) closed: CancellationToken,
+    pub(crate) guests: Handle,
+    runtime: Mutex<Option<Runtime>>,
+}
+
+impl Shared {
+    fn new(config: &EngineConfig) -> Result<Self, EngineError> {
+        let size = |why: String| EngineError::Size { concurrency: config.concurrency, why };
+        let engine =
+            wasmtime::Engine::new(&settings(config)).map_err(|e| size(format!("{e:#}")))?;
+        let cache = match &config.cache {
+            Some(folder) => {
+                Some(Cache::open(folder, fingerprint(&engine)).map_err(EngineError::Cache)?)
+            }
+            None => None,
+        };
+        let mut linker = Linker::new(&engine);
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(|e| size(format!("{e:#}")))?;
+        hostcalls::add_to_linker(&mut linker).map_err(|e| size(format!("{e:#}")))?;
+        let runtime = guest_runtime(config.threads).map_err(|e| size(e.to_string()))?;
+        Ok(Self {
+            ticker: Ticker::start(engine.clone()).map_err(|e| size(e.to_string()))?,
+            engine,
+            linker,
+            cache,
+            largest_memory: config.largest_memory,
+            metering: config.metering,
+            slots: Semaphore::new(config.concurrency.max(1) as usize),
+            closed: CancellationToken::new(),
+            guests: runtime.handle().clone(),
+            runtime: Mutex::new(Some(runtime)),
+        })
+    }
+
+    fn close(&self) {
+        self.closed.cancel();
+        // Guests that compute need the ticker to notice; it ends once none is left.
+        self.ticker.stop();
+        let runtime = self.runtime.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(runtime) = runtime {
+            // Waits for nothing, so it may be called from within any runtime, this one included.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// The threads that run guests. Timers and wake-ups are looked at often, because a guest that
+/// computes holds its thread for a tick.
+fn guest_runtime(threads: usize) -> std::io::Result<Runtime> {
+    let number = AtomicUsize::new(0);
+    Builder::new_multi_thread()
+        .worker_threads(threads.max(1))
+        .thread_name_fn(move || format!("umbel-guest-{}", number.fetch_add(1, Ordering::Relaxed)))
+        .enable_time()
+        .enable_io()
+        .event_interval(7)
+        .global_queue_interval(7)
+        .build()
+}
+
+/// Everything that decides whether compiled code fits this engine.
+fn fingerprint(engine: &wasmtime::Engine) -> String {
+    let mut hasher = std::hash::DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    env!("CARGO_PKG_VERSION").hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
+
+fn settings(config: &EngineConfig) -> Config {
+    let stack = usize::try_from(config.stack).unwrap_or(usize::MAX >> 8);
+    let mut settings = Config::new();
+    settings
+        .wasm_component_model(true)
+        .epoch_interruption(true)
+        .consume_fuel(config.metering)
+        .max_wasm_stack(stack)
+        // Host calls run on the guest's stack, above what the guest itself may use.
+        .async_stack_size(stack.saturating_add(HOST_STACK))
+        .wasm_backtrace_max_frames(NonZeroUsize::new(64))
+        // Function names come from the name section; line numbers would keep all of a plugin's
+        // debugging information in memory.
+        .wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Disable)
+        .generate_address_map(false)
+        .native_unwind_info(false)
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(config)));
+    settings
+}
+
+/// Bytes of stack for host calls.
+const HOST_STACK: usize = 1 << 20;
+
+/// Bytes of address space a memory takes: 4 GiB of wasm's own plus guards.
+const MEMORY_SLOT: u64 = 5 << 30;
+
+/// Address space for all memories together; x86-64 has 128 TiB.
+const ADDRESS_SPACE: u64 = 48 << 40;
+
+fn pool(config: &EngineConfig) -> PoolingAllocationConfig {
+    let runs = config.concurrency.max(1);
+    // As many for each run as the address space allows: composed components have several.
+    let memories = ADDRESS_SPACE / (MEMORY_SLOT * u64::from(runs));
+    let memories = u32::try_from(memories.clamp(1, 8)).unwrap_or(1);
+    let warm = u32::try_from(config.threads.max(1) * 2).unwrap_or(u32::MAX).max(8);
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(runs)
+        .max_component_instance_size(16 << 20)
+        .total_core_instances(runs.saturating_mul(CORE_INSTANCES))
+        .max_core_instances_per_component(CORE_INSTANCES)
+        .max_core_instance_size(16 << 20)
+        .total_memories(runs.saturating_mul(memories))
+        .max_memories_per_component(memories)
+        .max_memories_per_module(memories)
+        .max_memory_size(usize::try_from(config.largest_memory).unwrap_or(usize::MAX))
+        .total_tables(runs.saturating_mul(TABLES))
+        .max_tables_per_component(TABLES)
+        .max_tables_per_module(TABLES)
+        .table_elements(TABLE_ELEMENTS)
+        .total_stacks(runs)
+        .total_gc_heaps(runs)
+        .max_unused_warm_slots(warm)
+        .linear_memory_keep_resident(KEEP_MEMORY)
+        .table_keep_resident(KEEP_TABLE)
+        .pagemap_scan(Enabled::Auto);
+    pool
+}
+
+/// Core instances of one component; Python's has about fifty.
+const CORE_INSTANCES: u32 = 200;
+
+/// Tables of one component.
+const TABLES: u32 = 16;
+
+/// Bytes of a memory that are wiped by copying rather than by giving the pages back: cheaper for
+/// small guests, and no more than this stays resident for each warm slot.
+const KEEP_MEMORY: usize = 512 << 10;
+
+/// The same for a table.
+const KEEP_TABLE: usize = 64 << 10;

@@ -1,10 +1,24 @@
 //! Runs tasks that are functions of WebAssembly components. The only crate that knows wasmtime;
 //! it cannot spell Celery.
 
+mod arguments;
+mod bindings;
+mod cache;
+mod capture;
 mod catalog;
 mod config;
+mod describe;
+mod ending;
+mod hostcalls;
+mod limits;
 mod load;
+mod run;
+mod shape;
 mod signature;
+mod size;
+mod state;
+mod ticker;
+mod value;
 
 pub use catalog::{Catalog, CatalogError};
 pub use config::{Engine, EngineConfig, EngineError};

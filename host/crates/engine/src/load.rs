@@ -1,17 +1,28 @@
 //! From a component file to a checked plugin.
 
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 use umbel_task::call::Call;
-use umbel_task::name::PluginVersion;
-use umbel_task::outcome::{Cost, Ended, Outcome};
+use umbel_task::name::{PluginVersion, TaskName};
+use umbel_task::outcome::Ended;
 use umbel_task::policy::TaskPolicy;
 use umbel_task::runner::{Outbox, Task};
+use wasmtime::component::{Component, InstancePre};
 
+use crate::cache::hex;
+use crate::config::Shared;
+use crate::describe::describe;
+use crate::run::{self, Core};
+use crate::shape::{Description, Function};
 use crate::signature::Signature;
+use crate::state::State;
+use crate::value::snake;
 
 /// Where a plugin comes from and how its tasks are to be treated.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,11 +33,12 @@ pub struct PluginSource {
     pub name: Option<String>,
     /// Replaces the plugin's name in the names of its tasks.
     pub prefix: Option<String>,
-    /// Full task name and the function that gets it, in WIT's or in Python's spelling.
+    /// Full task name and the function that gets it instead of its usual one. The function in
+    /// WIT's or in Python's spelling, with its interface before a dot if that is needed.
     pub names: Vec<(String, String)>,
     /// For every task that `tasks` does not name.
     pub policy: TaskPolicy,
-    /// Function, in WIT's or in Python's spelling, and its own policy.
+    /// Function, spelled as in `names`, and its own policy.
     pub tasks: Vec<(String, TaskPolicy)>,
 }
 
@@ -34,6 +46,11 @@ impl PluginSource {
     /// A component file with defaults for everything else.
     pub fn file(path: impl Into<PathBuf>) -> Self {
         Self { file: path.into(), ..Self::default() }
+    }
+
+    fn plugin(&self) -> String {
+        let stem = || self.file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        self.name.clone().unwrap_or_else(stem)
     }
 }
 
@@ -52,18 +69,18 @@ pub struct Plugin {
 
 /// Why a file is no plugin.
 #[derive(Debug, thiserror::Error)]
-#[error("plugin `{}` {what}{}", file.display(), help.as_deref().map(|h| format!("\nhelp: {h}")).unwrap_or_default())]
+#[error("plugin `{}` {what}{}", file.display(), help_line(help))]
 pub struct LoadError {
     file: PathBuf,
     what: String,
     help: Option<String>,
 }
 
-impl LoadError {
-    pub(crate) fn new(source: &PluginSource, what: String, help: Option<String>) -> Self {
-        Self { file: source.file.clone(), what, help }
-    }
+fn help_line(help: &Option<String>) -> String {
+    help.as_ref().map(|help| format!("\nhelp: {help}")).unwrap_or_default()
+}
 
+impl LoadError {
     /// The file that was refused.
     pub fn file(&self) -> &Path {
         &self.file
@@ -73,8 +90,7 @@ impl LoadError {
 /// A task of one plugin version.
 pub struct LoadedTask {
     signature: Signature,
-    version: PluginVersion,
-    policy: TaskPolicy,
+    core: Arc<Core>,
 }
 
 impl LoadedTask {
@@ -82,19 +98,313 @@ impl LoadedTask {
     pub fn signature(&self) -> &Signature {
         &self.signature
     }
+
+    /// Like `Task::run`, but on the caller's runtime and thread: for benchmarks, where the way to
+    /// the guests' threads and back is not what is measured.
+    pub async fn run_here(
+        &self,
+        call: Call,
+        outbox: Arc<dyn Outbox>,
+        stop: CancellationToken,
+    ) -> Ended {
+        run::run(self.core.clone(), call, outbox, stop).await
+    }
 }
 
 #[async_trait]
 impl Task for LoadedTask {
     fn policy(&self) -> &TaskPolicy {
-        &self.policy
+        &self.core.policy
     }
 
     fn version(&self) -> &PluginVersion {
-        &self.version
+        &self.core.version
     }
 
-    async fn run(&self, _call: Call, _outbox: Arc<dyn Outbox>, _stop: CancellationToken) -> Ended {
-        Ended { outcome: Outcome::Stopped, cost: Cost::default() }
+    async fn run(&self, call: Call, outbox: Arc<dyn Outbox>, stop: CancellationToken) -> Ended {
+        run::hand_over(self.core.clone(), call, outbox, stop).await
+    }
+}
+
+/// Refusals: what is wrong, and what would help.
+type Refusal = (String, Option<String>);
+
+/// Nothing larger is read.
+const LARGEST_FILE: u64 = 512 << 20;
+
+pub(crate) fn load(shared: &Arc<Shared>, source: &PluginSource) -> Result<Plugin, LoadError> {
+    // A compiler that panics on a hostile file must not take the worker with it.
+    let loaded = catch_unwind(AssertUnwindSafe(|| try_load(shared, source)));
+    let loaded = loaded.unwrap_or_else(|_| Err(("makes the compiler fail".to_owned(), None)));
+    loaded.map_err(|(what, help)| LoadError { file: source.file.clone(), what, help })
+}
+
+fn try_load(shared: &Arc<Shared>, source: &PluginSource) -> Result<Plugin, Refusal> {
+    let bytes = read(&source.file)?;
+    let digest = hex(&Sha256::digest(&bytes));
+    let Compiled { component, description, from_cache } = compiled(shared, &bytes, &digest)?;
+    drop(bytes);
+    granted(&description.imports)?;
+    let pre = shared
+        .linker
+        .instantiate_pre(&component)
+        .map_err(|e| (format!("does not fit what is offered to it: {e:#}"), None))?;
+    let version = PluginVersion { plugin: source.plugin().into(), digest: digest.as_str().into() };
+    let tasks = tasks(shared, source, &version, &pre, &description)?;
+    Ok(Plugin {
+        version,
+        tasks,
+        skipped: description.skipped,
+        imports: description.imports,
+        from_cache,
+    })
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, Refusal> {
+    let unreadable = |e: std::io::Error| (format!("cannot be read: {e}"), None);
+    let about = std::fs::metadata(file).map_err(unreadable)?;
+    if !about.is_file() {
+        return Err(("is not a file".to_owned(), None));
+    }
+    if about.len() > LARGEST_FILE {
+        return Err((format!("is larger than {} MiB", LARGEST_FILE >> 20), None));
+    }
+    let bytes = std::fs::read(file).map_err(unreadable)?;
+    is_component(&bytes)?;
+    Ok(bytes)
+}
+
+/// Says by its first bytes what a file is if it is not a component.
+fn is_component(bytes: &[u8]) -> Result<(), Refusal> {
+    let what = match bytes {
+        [0, b'a', b's', b'm', _, _, 1, 0, ..] => return Ok(()),
+        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => "is a core WebAssembly module, not a component",
+        [0x7f, b'E', b'L', b'F', ..] => "is compiled code, not a component",
+        [] => "is empty",
+        _ if bytes.trim_ascii_start().starts_with(b"(component") => {
+            "is the text of a component, not its binary"
+        }
+        _ => "is not a WebAssembly component",
+    };
+    let help = match bytes {
+        [0, b'a', b's', b'm', ..] => {
+            "build it for `wasm32-wasip2`, or turn it into one with `wasm-tools component new`"
+        }
+        [0x7f, b'E', ..] => "compiled code is only taken from the cache; give the `.wasm` file",
+        [b'(', ..] => "translate it with `wasm-tools parse`",
+        _ => "a component starts with the bytes `\\0asm`, version 13, layer 1",
+    };
+    Err((what.to_owned(), Some(help.to_owned())))
+}
+
+struct Compiled {
+    component: Component,
+    description: Description,
+    from_cache: bool,
+}
+
+/// Takes a component's code from the cache, or compiles it and keeps it there.
+fn compiled(shared: &Shared, bytes: &[u8], digest: &str) -> Result<Compiled, Refusal> {
+    if let Some(entry) = shared.cache.as_ref().and_then(|cache| cache.get(digest)) {
+        if let Ok(component) = open_compiled(&shared.engine, &entry.code) {
+            return Ok(Compiled { component, description: entry.description, from_cache: true });
+        }
+    }
+    let invalid = |e: wasmtime::Error| {
+        let help = "check it with `wasm-tools validate --features all`";
+        (format!("cannot be compiled: {e:#}"), Some(help.to_owned()))
+    };
+    let Some(cache) = &shared.cache else {
+        let component = Component::from_binary(&shared.engine, bytes).map_err(invalid)?;
+        return Ok(Compiled { component, description: described(bytes)?, from_cache: false });
+    };
+    let code = shared.engine.precompile_component(bytes).map_err(invalid)?;
+    let description = described(bytes)?;
+    let kept = cache.put(digest, &code, &description);
+    let kept = kept.map_err(|e| e.to_string()).and_then(|path| {
+        drop(code);
+        open_compiled(&shared.engine, &path).map_err(|e| format!("{e:#}"))
+    });
+    let component = match kept {
+        Ok(component) => component,
+        Err(why) => {
+            // A full disk costs the next start its time, not this one its plugin.
+            tracing::warn!(why, "compiled code cannot be kept");
+            Component::from_binary(&shared.engine, bytes).map_err(invalid)?
+        }
+    };
+    Ok(Compiled { component, description, from_cache: false })
+}
+
+fn described(bytes: &[u8]) -> Result<Description, Refusal> {
+    describe(bytes).map_err(|e| (format!("has exports that cannot be read: {e}"), None))
+}
+
+fn open_compiled(engine: &wasmtime::Engine, path: &Path) -> wasmtime::Result<Component> {
+    #[expect(
+        unsafe_code,
+        reason = "the file is machine code; only this user can write its folder, its name is made \
+                  of the component's content and of the engine's configuration, and its checksum \
+                  was compared or it was written just now"
+    )]
+    unsafe {
+        Component::deserialize_file(engine, path)
+    }
+}
+
+/// Refuses imports that nobody offers, all at once.
+fn granted(imports: &[String]) -> Result<(), Refusal> {
+    let refused: Vec<String> =
+        imports.iter().filter(|name| !is_offered(name)).map(|name| format!("`{name}`")).collect();
+    if refused.is_empty() {
+        return Ok(());
+    }
+    let help = "a plugin may import clocks, random numbers, standard streams and `umbel:task`; \
+                build it without the others";
+    Err((format!("imports what is not granted: {}", refused.join(", ")), Some(help.to_owned())))
+}
+
+/// WASI 0.2 as far as it can be offered empty, and `umbel:task` 0.1.
+fn is_offered(import: &str) -> bool {
+    let (name, version) = import.split_once('@').unwrap_or((import, ""));
+    let Some((package, interface)) = name.split_once('/') else { return false };
+    match package {
+        "wasi:cli" | "wasi:clocks" | "wasi:filesystem" | "wasi:io" | "wasi:random"
+        | "wasi:sockets" => version.starts_with("0.2."),
+        "umbel:task" => {
+            version.starts_with("0.1.")
+                && ["types", "context", "progress", "log"].contains(&interface)
+        }
+        _ => false,
+    }
+}
+
+/// Makes a task of each function under its name or names.
+fn tasks(
+    shared: &Arc<Shared>,
+    source: &PluginSource,
+    version: &PluginVersion,
+    pre: &InstancePre<State>,
+    description: &Description,
+) -> Result<Vec<Arc<LoadedTask>>, Refusal> {
+    every_name_is_a_function(source, &description.functions)?;
+    let prefix = source.prefix.clone().unwrap_or_else(|| version.plugin.to_string());
+    let mut named: BTreeMap<TaskName, (String, Arc<LoadedTask>)> = BTreeMap::new();
+    for function in &description.functions {
+        let core = Arc::new(core(shared, source, version, pre, function)?);
+        for name in names(source, &prefix, function) {
+            let signature = Signature::new(TaskName::new(&name), function);
+            let task = Arc::new(LoadedTask { signature, core: core.clone() });
+            let path = path(function);
+            if let Some((other, _)) = named.insert(TaskName::new(&name), (path.clone(), task)) {
+                let help = format!("name one of them: names = {{ \"another.name\" = \"{path}\" }}");
+                return Err((
+                    format!("gives the name `{name}` to two functions, `{other}` and `{path}`"),
+                    Some(help),
+                ));
+            }
+        }
+    }
+    Ok(named.into_values().map(|(_, task)| task).collect())
+}
+
+fn core(
+    shared: &Arc<Shared>,
+    source: &PluginSource,
+    version: &PluginVersion,
+    pre: &InstancePre<State>,
+    function: &Function,
+) -> Result<Core, Refusal> {
+    let own = source.tasks.iter().find(|(name, _)| is_named(function, name));
+    let policy = own.map_or(&source.policy, |(_, policy)| policy).clone();
+    let path = path(function);
+    if policy.sandbox.memory > shared.largest_memory {
+        return Err((
+            format!(
+                "lets `{path}` use {} bytes of memory, but the engine is made for {}",
+                policy.sandbox.memory, shared.largest_memory
+            ),
+            None,
+        ));
+    }
+    let component = pre.component();
+    let least = component.resources_required().and_then(|r| r.max_initial_memory_size);
+    let least = least.unwrap_or(0).saturating_mul(64 << 10);
+    if least > policy.sandbox.memory {
+        return Err((
+            format!(
+                "starts with {least} bytes of memory, but `{path}` may only use {}",
+                policy.sandbox.memory
+            ),
+            Some("raise its limit `memory`".to_owned()),
+        ));
+    }
+    let instance = function
+        .interface
+        .as_ref()
+        .map(|name| component.get_export_index(None, name))
+        .unwrap_or_default();
+    let export = match (&function.interface, instance) {
+        (Some(_), None) => None,
+        (_, instance) => component.get_export_index(instance.as_ref(), &function.name),
+    };
+    let export = export.ok_or_else(|| (format!("does not export `{path}` after all"), None))?;
+    Ok(Core {
+        shared: shared.clone(),
+        pre: pre.clone(),
+        export,
+        function: function.clone(),
+        policy,
+        version: version.clone(),
+    })
+}
+
+fn names(source: &PluginSource, prefix: &str, function: &Function) -> Vec<String> {
+    let given: Vec<String> = source
+        .names
+        .iter()
+        .filter(|(_, of)| is_named(function, of))
+        .map(|(name, _)| name.clone())
+        .collect();
+    match given.is_empty() {
+        true => vec![format!("{prefix}.{}", snake(&function.name))],
+        false => given,
+    }
+}
+
+/// A setting for a function that is not there is a mistake somebody wants to hear of.
+fn every_name_is_a_function(source: &PluginSource, functions: &[Function]) -> Result<(), Refusal> {
+    let settings = source.names.iter().map(|(_, function)| function);
+    for setting in settings.chain(source.tasks.iter().map(|(function, _)| function)) {
+        if !functions.iter().any(|function| is_named(function, setting)) {
+            let all: Vec<String> = functions.iter().map(|f| format!("`{}`", f.name)).collect();
+            return Err((
+                format!("has no function `{setting}`"),
+                Some(format!("it has {}", all.join(", "))),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// `make-thumb`, `make_thumb`, `tasks.make-thumb` and `acme:images/tasks@1.0.0.make-thumb`.
+fn is_named(function: &Function, name: &str) -> bool {
+    let short = |name: &str| name == function.name || name == snake(&function.name);
+    if short(name) {
+        return true;
+    }
+    let (Some(interface), Some((of, name))) = (&function.interface, name.rsplit_once('.')) else {
+        return false;
+    };
+    let plain = interface.split('@').next().unwrap_or(interface);
+    let last = plain.rsplit('/').next().unwrap_or(plain);
+    short(name) && (of == interface || of == plain || of == last)
+}
+
+/// A function with the interface it is in, for messages.
+fn path(function: &Function) -> String {
+    match &function.interface {
+        Some(interface) => format!("{interface}.{}", function.name),
+        None => function.name.clone(),
     }
 }

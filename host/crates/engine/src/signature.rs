@@ -4,6 +4,8 @@ use std::fmt;
 
 use umbel_task::name::TaskName;
 
+use crate::shape::{Function, Parameter, Shape};
+
 /// An exported function as a task. Displays as `images.make_thumb(image: bytes, width: int,
 /// quality: int = None) -> bytes`.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,7 +26,7 @@ pub struct Signature {
 /// One parameter.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Param {
-    /// In Python's spelling.
+    /// In Python's spelling; `*args` and `**kwargs` with their stars.
     pub name: String,
     /// Its WIT type.
     pub wit: String,
@@ -34,12 +36,49 @@ pub struct Param {
     pub optional: bool,
 }
 
+impl Signature {
+    pub(crate) fn new(name: TaskName, function: &Function) -> Self {
+        Self {
+            name,
+            function: function.name.clone(),
+            params: function.params.iter().map(Param::new).collect(),
+            result: function.result_wit.clone(),
+            result_python: function.give.python(),
+            docs: function.docs.clone(),
+        }
+    }
+}
+
+impl Param {
+    fn new(parameter: &Parameter) -> Self {
+        // `= None` says already that nothing is one of its values.
+        let python = match &parameter.shape {
+            Shape::Option(inner) => inner.python(),
+            shape => shape.python(),
+        };
+        let star = if parameter.takes_rest() {
+            "*"
+        } else if parameter.takes_keywords() {
+            "**"
+        } else {
+            ""
+        };
+        Self {
+            name: format!("{star}{}", parameter.name),
+            wit: parameter.wit.clone(),
+            python: if star.is_empty() { python } else { "Any".to_owned() },
+            optional: parameter.is_optional(),
+        }
+    }
+}
+
 impl fmt::Display for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}(", self.name)?;
         for (i, param) in self.params.iter().enumerate() {
             let comma = if i == 0 { "" } else { ", " };
-            let default = if param.optional { " = None" } else { "" };
+            let starred = param.name.starts_with('*');
+            let default = if param.optional && !starred { " = None" } else { "" };
             write!(f, "{comma}{}: {}{default}", param.name, param.python)?;
         }
         write!(f, ") -> {}", self.result_python)

@@ -1,0 +1,255 @@
+//! What a guest writes: captured output and log lines, capped, one line a line, harmless to a
+//! terminal.
+
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use umbel_task::runner::{Level, LogLine, Outbox, Source};
+use umbel_value::{Map, Value};
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+
+/// A longer line is cut into several.
+const LONGEST_LINE: usize = 16 << 10;
+
+/// How many bytes a stream takes at once; WASI's usual amount.
+const PERMIT: usize = 64 << 10;
+
+/// One run's output on its way to the outbox. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Journal(Arc<Mutex<Pages>>);
+
+struct Pages {
+    outbox: Arc<dyn Outbox>,
+    most: u64,
+    used: u64,
+    dropped: u64,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+impl Journal {
+    pub(crate) fn new(outbox: Arc<dyn Outbox>, most: u64) -> Self {
+        Self(Arc::new(Mutex::new(Pages {
+            outbox,
+            most,
+            used: 0,
+            dropped: 0,
+            stdout: Vec::new(),
+            stderr: Vec::new(),
+        })))
+    }
+
+    /// A line through `umbel:task/log`. Fields that are no JSON are kept as text.
+    pub(crate) fn write(&self, level: Level, message: &str, fields: &str) {
+        let mut pages = self.pages();
+        let wanted = (message.len() + fields.len()) as u64;
+        let granted = pages.grant(wanted);
+        if granted == 0 && wanted > 0 {
+            return;
+        }
+        let room = usize::try_from(granted).unwrap_or(usize::MAX);
+        let message = cut(message, room);
+        // Half a JSON text is none; the message matters more.
+        let fields = if message.len() + fields.len() <= room { fields } else { "" };
+        let fields = match fields {
+            "" => Value::Null,
+            text => Value::from_json(text.as_bytes()).unwrap_or_else(|_| Value::Text(text.into())),
+        };
+        pages.outbox.log(LogLine {
+            level,
+            message: printable(message.trim_end_matches(['\r', '\n'])),
+            fields: harmless(fields),
+            from: Source::Log,
+        });
+    }
+
+    /// A stream that a guest's standard output or error goes to.
+    pub(crate) fn stream(&self, from: Source) -> Stream {
+        Stream { journal: self.clone(), from }
+    }
+
+    /// Gives out what has no line end yet and says how much was dropped; gives the bytes logged.
+    pub(crate) fn finish(&self) -> u64 {
+        let mut pages = self.pages();
+        for from in [Source::Stdout, Source::Stderr] {
+            let line = std::mem::take(pages.buffer(from));
+            if !line.is_empty() {
+                pages.emit(from, &line);
+            }
+        }
+        let dropped = std::mem::take(&mut pages.dropped);
+        if dropped > 0 {
+            pages.outbox.log(LogLine {
+                level: Level::Warning,
+                message: format!(
+                    "{dropped} bytes of output dropped beyond the limit of {}",
+                    pages.most
+                ),
+                fields: Value::Null,
+                from: Source::Log,
+            });
+        }
+        pages.used
+    }
+
+    fn pages(&self) -> MutexGuard<'_, Pages> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pages {
+    /// How many of so many bytes may still be logged; the others are counted as dropped.
+    fn grant(&mut self, wanted: u64) -> u64 {
+        let granted = wanted.min(self.most - self.used);
+        self.used += granted;
+        self.dropped += wanted - granted;
+        granted
+    }
+
+    fn buffer(&mut self, from: Source) -> &mut Vec<u8> {
+        if from == Source::Stderr { &mut self.stderr } else { &mut self.stdout }
+    }
+
+    fn take(&mut self, from: Source, bytes: &[u8]) {
+        let granted = usize::try_from(self.grant(bytes.len() as u64)).unwrap_or(bytes.len());
+        let mut rest = &bytes[..granted.min(bytes.len())];
+        while !rest.is_empty() {
+            let room = LONGEST_LINE - self.buffer(from).len();
+            let end = rest.iter().take(room).position(|b| *b == b'\n');
+            let length = end.unwrap_or(rest.len().min(room));
+            self.buffer(from).extend_from_slice(&rest[..length]);
+            rest = &rest[length + usize::from(end.is_some())..];
+            if end.is_some() || self.buffer(from).len() >= LONGEST_LINE {
+                let line = std::mem::take(self.buffer(from));
+                self.emit(from, &line);
+            }
+        }
+    }
+
+    fn emit(&self, from: Source, line: &[u8]) {
+        let level = if from == Source::Stderr { Level::Warning } else { Level::Info };
+        let text = String::from_utf8_lossy(line);
+        self.outbox.log(LogLine {
+            level,
+            message: printable(text.trim_end_matches('\r')),
+            fields: Value::Null,
+            from,
+        });
+    }
+}
+
+/// Text with everything escaped that could move a cursor, forge a line or reverse its direction.
+pub(crate) fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\t' => out.push(c),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            c if c.is_control() && c.is_ascii() => {
+                let _ = write!(out, "\\x{:02x}", u32::from(c));
+            }
+            c if c.is_control()
+                || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+                    | '\u{2066}'..='\u{2069}' | '\u{feff}') =>
+            {
+                let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+fn harmless(value: Value) -> Value {
+    match value {
+        Value::Text(text) => Value::Text(printable(&text)),
+        Value::Tagged(tag, text) => Value::Tagged(tag, printable(&text)),
+        Value::List(items) => Value::List(items.into_iter().map(harmless).collect()),
+        Value::Map(map) => Value::Map(
+            map.into_iter().map(|(key, value)| (printable(&key), harmless(value))).collect::<Map>(),
+        ),
+        other => other,
+    }
+}
+
+/// At most so many bytes of a text, whole characters.
+fn cut(text: &str, most: usize) -> &str {
+    let mut end = most.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// A guest's standard output or error. Always ready; never closed.
+pub(crate) struct Stream {
+    journal: Journal,
+    from: Source,
+}
+
+impl OutputStream for Stream {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.journal.pages().take(self.from, &bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(PERMIT)
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for Stream {
+    async fn ready(&mut self) {}
+}
+
+impl IsTerminal for Stream {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for Stream {
+    fn async_stream(&self) -> Box<dyn tokio::io::AsyncWrite + Send + Sync> {
+        Box::new(Sink(self.journal.stream(self.from)))
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.journal.stream(self.from))
+    }
+}
+
+/// The same for callers that write through tokio.
+struct Sink(Stream);
+
+impl tokio::io::AsyncWrite for Sink {
+    fn poll_write(
+        self: std::pin::Pin<&mut Self>,
+        _cx: &mut std::task::Context<'_>,
+        bytes: &[u8],
+    ) -> std::task::Poll<std::io::Result<usize>> {
+        self.0.journal.pages().take(self.0.from, bytes);
+        std::task::Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(
+        self: std::pin::Pin<&mut Self>,
+        _cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(
+        self: std::pin::Pin<&mut Self>,
+        _cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+}

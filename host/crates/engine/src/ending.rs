@@ -1,0 +1,201 @@
+//! From what wasmtime and the guest say to an `Outcome`. The only match on wasmtime's errors.
+
+use std::time::Duration;
+
+use umbel_task::outcome::{Failure, Kind, Limit, Outcome};
+use umbel_task::policy::Sandbox;
+use umbel_value::Value;
+use wasmtime::component::Val;
+use wasmtime::{Trap, WasmBacktrace};
+
+use crate::hostcalls::BadProgress;
+use crate::limits::MemoryLimit;
+use crate::run::{Stopped, TimeUp};
+use crate::shape::{Complaint, Give};
+use crate::size::json_size;
+use crate::value::{Bad, json, lift, lift_side};
+
+/// What a function gave, as the task's end.
+pub(crate) fn returned(give: &Give, val: Option<Val>, output: u64) -> (Outcome, u64) {
+    let outcome = match (give, val) {
+        (Give::Nothing, _) => Ok(Outcome::Done(Value::Null)),
+        (Give::Value(shape), Some(val)) => lift(val, shape).map(Outcome::Done),
+        (Give::Result { ok, .. }, Some(Val::Result(Ok(val)))) => {
+            lift_side(val, ok.as_ref()).map(Outcome::Done)
+        }
+        (Give::Result { err, .. }, Some(Val::Result(Err(val)))) => complaint(err, val),
+        _ => Err(Bad::Shape),
+    };
+    match outcome {
+        Ok(outcome) => {
+            let size = size(&outcome);
+            if size > output {
+                return (Outcome::OverLimit(Limit::Output(output), None), size);
+            }
+            (outcome, size)
+        }
+        Err(Bad::Json(why)) => (failed(format!("the task's result is not JSON: {why}")), 0),
+        Err(Bad::Shape) => (failed("the task's result is not of its type".to_owned()), 0),
+    }
+}
+
+/// An error that a task returned.
+fn complaint(err: &Complaint, val: Option<Box<Val>>) -> Result<Outcome, Bad> {
+    let args = match (err, val) {
+        (Complaint::Ending(_), Some(val)) => return ending(*val),
+        (Complaint::Text, Some(val)) => match *val {
+            Val::String(text) => vec![Value::Text(text)],
+            _ => return Err(Bad::Shape),
+        },
+        (Complaint::Other(shape), Some(val)) => vec![lift(*val, shape)?],
+        (_, None) => vec![Value::Text("the task returned an error without a value".to_owned())],
+        (Complaint::Nothing, Some(_)) => return Err(Bad::Shape),
+    };
+    Ok(Outcome::Failed(Failure { kind: Kind::Own("TaskError"), args, traceback: None }))
+}
+
+/// `umbel:task/types.error`.
+fn ending(val: Val) -> Result<Outcome, Bad> {
+    let Val::Variant(case, payload) = val else { return Err(Bad::Shape) };
+    match (case.as_str(), payload.map(|val| *val)) {
+        ("failed", Some(Val::Record(fields))) => Ok(Outcome::Failed(failure(fields)?)),
+        ("retry", Some(Val::Record(fields))) => {
+            let mut retry = (None, None, None);
+            for (name, val) in fields {
+                match (name.as_str(), some(val)?) {
+                    (_, None) => {}
+                    ("cause", Some(Val::Record(fields))) => retry.0 = Some(failure(fields)?),
+                    ("after-ms", Some(Val::U64(ms))) => retry.1 = Some(Duration::from_millis(ms)),
+                    ("max", Some(Val::U32(max))) => retry.2 = Some(max),
+                    _ => return Err(Bad::Shape),
+                }
+            }
+            Ok(Outcome::Retry { cause: retry.0, after: retry.1, max: retry.2 })
+        }
+        ("reject", Some(Val::Bool(requeue))) => Ok(Outcome::Rejected { requeue }),
+        ("ignore", None) => Ok(Outcome::Ignored),
+        _ => Err(Bad::Shape),
+    }
+}
+
+/// The record `failure`; its data becomes the exception's second argument.
+fn failure(fields: Vec<(String, Val)>) -> Result<Failure, Bad> {
+    let mut kind = String::new();
+    let mut args = Vec::new();
+    for (name, val) in fields {
+        match (name.as_str(), val) {
+            ("kind", Val::String(text)) => kind = text,
+            ("message", Val::String(text)) => args.insert(0, Value::Text(text)),
+            ("data", val) => match some(val)? {
+                Some(Val::String(text)) => args.push(json(&text)?),
+                None => {}
+                _ => return Err(Bad::Shape),
+            },
+            _ => return Err(Bad::Shape),
+        }
+    }
+    Ok(Failure { kind: Kind::Guest(kind), args, traceback: None })
+}
+
+fn some(val: Val) -> Result<Option<Val>, Bad> {
+    match val {
+        Val::Option(inner) => Ok(inner.map(|val| *val)),
+        _ => Err(Bad::Shape),
+    }
+}
+
+fn failed(what: String) -> Outcome {
+    Outcome::Failed(Failure::own("TaskError", what))
+}
+
+/// Bytes of what is stored of an outcome, as JSON.
+fn size(outcome: &Outcome) -> u64 {
+    let args = |failure: &Failure| failure.args.iter().map(json_size).sum();
+    match outcome {
+        Outcome::Done(value) => json_size(value),
+        Outcome::Failed(failure) | Outcome::Retry { cause: Some(failure), .. } => args(failure),
+        _ => 0,
+    }
+}
+
+/// An error out of instantiation or out of the call.
+pub(crate) fn broken(error: &wasmtime::Error, sandbox: &Sandbox, time: Duration) -> Outcome {
+    let frames = error.downcast_ref::<WasmBacktrace>().filter(|b| !b.frames().is_empty());
+    let traceback = frames.map(backtrace);
+    if error.downcast_ref::<TimeUp>().is_some() {
+        return Outcome::OverLimit(Limit::Time(time), traceback);
+    }
+    if error.downcast_ref::<Stopped>().is_some() {
+        return Outcome::Stopped;
+    }
+    if error.downcast_ref::<MemoryLimit>().is_some() {
+        return Outcome::OverLimit(Limit::Memory(sandbox.memory), traceback);
+    }
+    if let Some(bad) = error.downcast_ref::<BadProgress>() {
+        let mut failure = Failure::builtin("ValueError", bad.0.clone());
+        failure.traceback = traceback;
+        return Outcome::Failed(failure);
+    }
+    if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
+        return crashed(format!("the task called exit with status {}", exit.0), traceback);
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::OutOfFuel) => {
+            Outcome::OverLimit(Limit::Fuel(sandbox.fuel.unwrap_or(u64::MAX)), traceback)
+        }
+        Some(Trap::StackOverflow) => crashed("stack overflow".to_owned(), traceback),
+        Some(trap) => crashed(trap_in_words(*trap), traceback),
+        None => uncommon(error, sandbox, traceback),
+    }
+}
+
+/// Errors of wasmtime that have no type of their own.
+fn uncommon(error: &wasmtime::Error, sandbox: &Sandbox, traceback: Option<String>) -> Outcome {
+    let root = error.root_cause().to_string();
+    if root.contains("fuel allocated for hostcalls") {
+        // Without a frame of the guest it was the result that was too much.
+        return match traceback {
+            None => Outcome::OverLimit(Limit::Output(sandbox.output), None),
+            some => Outcome::OverLimit(
+                Limit::HostCalls("too many bytes passed to the host in one call".to_owned()),
+                some,
+            ),
+        };
+    }
+    if root.contains("resource table has no free keys") {
+        return Outcome::OverLimit(Limit::HostCalls("too many handles held".to_owned()), traceback);
+    }
+    crashed(root, traceback)
+}
+
+fn crashed(reason: String, traceback: Option<String>) -> Outcome {
+    Outcome::Crashed { reason, traceback }
+}
+
+/// `unreachable` is what panics, aborts and failed assertions end in.
+fn trap_in_words(trap: Trap) -> String {
+    match trap {
+        Trap::UnreachableCodeReached => {
+            "wasm `unreachable` instruction executed (a panic or an abort)".to_owned()
+        }
+        trap => {
+            let text = trap.to_string();
+            text.strip_prefix("wasm trap: ").map_or(text.clone(), str::to_owned)
+        }
+    }
+}
+
+/// One frame a line, innermost first, names as people wrote them.
+fn backtrace(trace: &WasmBacktrace) -> String {
+    let text = trace.to_string();
+    let frames = text.lines().filter_map(|line| {
+        let (number, rest) = line.split_once(": ")?;
+        number.trim().parse::<usize>().ok()?;
+        // An offset may come before the name, and the core module's name does.
+        let rest = rest.split_once(" - ").map_or(rest, |(_, name)| name);
+        let name = rest.split_once('!').map_or(rest, |(_, name)| name);
+        Some(format!("  at {}", crate::capture::printable(name)))
+    });
+    let frames: Vec<String> = frames.collect();
+    format!("wasm backtrace, innermost first:\n{}", frames.join("\n"))
+}

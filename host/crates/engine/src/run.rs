@@ -1,0 +1,234 @@
+//! One run: a fresh store, the limits, the call, the bill.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, clock_gettime};
+use tokio_util::sync::CancellationToken;
+use umbel_task::call::Call;
+use umbel_task::name::PluginVersion;
+use umbel_task::outcome::{Cost, Ended, Outcome};
+use umbel_task::policy::TaskPolicy;
+use umbel_task::runner::Outbox;
+use wasmtime::component::{ComponentExportIndex, InstancePre, Val};
+use wasmtime::{Store, StoreContextMut, UpdateDeadline};
+
+use crate::arguments::bind;
+use crate::config::Shared;
+use crate::ending::{broken, returned};
+use crate::shape::{Function, Give};
+use crate::state::State;
+
+/// All a task needs to run.
+pub(crate) struct Core {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) pre: InstancePre<State>,
+    pub(crate) export: ComponentExportIndex,
+    pub(crate) function: Function,
+    pub(crate) policy: TaskPolicy,
+    pub(crate) version: PluginVersion,
+}
+
+/// The hard time limit was reached; ends the run.
+#[derive(Debug)]
+pub(crate) struct TimeUp;
+
+/// The worker wants the run to end.
+#[derive(Debug)]
+pub(crate) struct Stopped;
+
+/// Runs on the guests' own threads and waits for the end. Cancel safe: a dropped future ends the
+/// run.
+pub(crate) async fn hand_over(
+    core: Arc<Core>,
+    call: Call,
+    outbox: Arc<dyn Outbox>,
+    stop: CancellationToken,
+) -> Ended {
+    let shared = core.shared.clone();
+    let mut handle = AbortOnDrop(shared.guests.spawn(run(core, call, outbox, stop)));
+    match (&mut handle.0).await {
+        Ok(ended) => ended,
+        Err(error) if error.is_panic() => {
+            // A guest cannot panic, only a host call on its behalf can.
+            let reason = "a host call failed inside the worker".to_owned();
+            unbilled(Outcome::Crashed { reason, traceback: None })
+        }
+        Err(_) => unbilled(Outcome::Stopped),
+    }
+}
+
+struct AbortOnDrop(tokio::task::JoinHandle<Ended>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Runs on the current thread's runtime, from waiting for a slot to the bill.
+pub(crate) async fn run(
+    core: Arc<Core>,
+    call: Call,
+    outbox: Arc<dyn Outbox>,
+    stop: CancellationToken,
+) -> Ended {
+    let shared = &core.shared;
+    let slot = tokio::select! {
+        biased;
+        slot = shared.slots.acquire() => slot,
+        () = stop.cancelled() => return unbilled(Outcome::Stopped),
+        () = shared.closed.cancelled() => return unbilled(Outcome::Stopped),
+    };
+    if stop.is_cancelled() || shared.closed.is_cancelled() {
+        return unbilled(Outcome::Stopped);
+    }
+    let params = match bind(&core.function, &call.args, &call.kwargs) {
+        Ok(params) => params,
+        Err(failure) => return unbilled(Outcome::Failed(failure)),
+    };
+    let start = Instant::now();
+    let sandbox = &core.policy.sandbox;
+    let time = call.time_limit.map_or(sandbox.time, |asked| asked.min(sandbox.time));
+    let state = State::new(Arc::new(call), outbox, stop.clone(), sandbox, time, start);
+    let mut store = store(&core, state);
+    let mut cpu = Duration::ZERO;
+    let ended = {
+        let deadline = store.data().deadline;
+        let call = attempt(&core, &mut store, &params);
+        watch(shared, call, &stop, deadline, &mut cpu).await
+    };
+    let (outcome, output) = match ended {
+        Ok(val) => returned(&core.function.give, val, sandbox.output),
+        Err(error) => (broken(&error, sandbox, time), 0),
+    };
+    let fuel = shared.metering.then(|| {
+        let given = sandbox.fuel.unwrap_or(u64::MAX);
+        given.saturating_sub(store.get_fuel().unwrap_or(given))
+    });
+    let cost = Cost {
+        memory: store.data().limits.peak(),
+        log: store.data().journal.finish(),
+        fuel,
+        output,
+        cpu,
+        wall: start.elapsed(),
+    };
+    drop(store);
+    drop(slot);
+    Ended { outcome, cost }
+}
+
+fn unbilled(outcome: Outcome) -> Ended {
+    Ended { outcome, cost: Cost::default() }
+}
+
+fn store(core: &Core, state: State) -> Store<State> {
+    let sandbox = &core.policy.sandbox;
+    let mut store = Store::new(&core.shared.engine, state);
+    store.limiter(|state| &mut state.limits);
+    store.set_hostcall_fuel(usize::try_from(host_call_bytes(sandbox.output)).unwrap_or(usize::MAX));
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(tick);
+    if core.shared.metering {
+        store
+            .set_fuel(sandbox.fuel.unwrap_or(u64::MAX))
+            .expect("fuel is counted where metering is on");
+    }
+    store
+}
+
+/// Bytes one host call or one result may copy out of a guest. A list costs the size of its items
+/// on the host's side, which for bytes is what one boxed value takes.
+fn host_call_bytes(output: u64) -> u64 {
+    let boxed = size_of::<Val>() as u64;
+    output.saturating_mul(boxed).saturating_add(1 << 20)
+}
+
+/// Called from inside a computing guest once a tick.
+fn tick(store: StoreContextMut<'_, State>) -> wasmtime::Result<UpdateDeadline> {
+    let state = store.data();
+    if state.stop.is_cancelled() {
+        return Err(Stopped.into());
+    }
+    if Instant::now() >= state.deadline {
+        return Err(TimeUp.into());
+    }
+    Ok(UpdateDeadline::Yield(1))
+}
+
+async fn attempt(
+    core: &Core,
+    store: &mut Store<State>,
+    params: &[Val],
+) -> wasmtime::Result<Option<Val>> {
+    let instance = core.pre.instantiate_async(&mut *store).await?;
+    let func = instance
+        .get_func(&mut *store, core.export)
+        .ok_or_else(|| wasmtime::Error::msg("the export is not a function"))?;
+    let mut results = [Val::Bool(false)];
+    let gives = usize::from(core.function.give != Give::Nothing);
+    func.call_async(&mut *store, params, &mut results[..gives]).await?;
+    let [result] = results;
+    Ok((gives == 1).then_some(result))
+}
+
+/// Polls a run, counting its CPU time, until it ends, its time is up or it is told to stop.
+async fn watch<T>(
+    shared: &Shared,
+    call: impl Future<Output = wasmtime::Result<T>>,
+    stop: &CancellationToken,
+    deadline: Instant,
+    cpu: &mut Duration,
+) -> wasmtime::Result<T> {
+    let mut call = pin!(call);
+    let mut stopped = pin!(stop.cancelled());
+    let mut closed = pin!(shared.closed.cancelled());
+    let mut time_up = pin!(tokio::time::sleep_until(deadline.into()));
+    poll_fn(|cx| {
+        let running = shared.ticker.running();
+        let before = thread_cpu();
+        let polled = call.as_mut().poll(cx);
+        *cpu += thread_cpu().saturating_sub(before);
+        drop(running);
+        if polled.is_ready() {
+            return polled;
+        }
+        if stopped.as_mut().poll(cx).is_ready() || closed.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(Stopped.into()));
+        }
+        // The clock itself first: where guests keep all threads busy, timers fire late.
+        if Instant::now() >= deadline || time_up.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(TimeUp.into()));
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+fn thread_cpu() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);
+    Duration::new(seconds, nanos)
+}
+
+impl fmt::Display for TimeUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the time limit was reached")
+    }
+}
+
+impl std::error::Error for TimeUp {}
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the run was told to stop")
+    }
+}
+
+impl std::error::Error for Stopped {}

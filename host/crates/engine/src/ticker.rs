@@ -1,0 +1,105 @@
+//! The epoch's clock: a thread that interrupts running guests so that they yield. It sleeps for
+//! good while no guest runs.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// How long a guest runs before it makes room for another one, and how late a limit is noticed.
+pub(crate) const TICK: Duration = Duration::from_millis(4);
+
+/// Ticks without a guest before the thread parks. Waking it costs a system call.
+const LINGER: u32 = 25;
+
+/// Ticks after the stop for guests that still run.
+const LAST: u32 = 50;
+
+/// Stops and joins its thread on `stop` and on drop.
+pub(crate) struct Ticker {
+    shared: Arc<Shared>,
+    thread: thread::Thread,
+    handle: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    /// Guests on a thread right now; one that sleeps is not.
+    running: AtomicUsize,
+    parked: AtomicBool,
+    stopped: AtomicBool,
+}
+
+/// A guest is on a thread for as long as this lives.
+pub(crate) struct Running<'a>(&'a Ticker);
+
+impl Ticker {
+    pub(crate) fn start(engine: wasmtime::Engine) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let theirs = shared.clone();
+        let handle = thread::Builder::new()
+            .name("umbel-ticker".to_owned())
+            .spawn(move || theirs.tick(&engine))?;
+        Ok(Self { shared, thread: handle.thread().clone(), handle: Mutex::new(Some(handle)) })
+    }
+
+    pub(crate) fn running(&self) -> Running<'_> {
+        let before = self.shared.running.fetch_add(1, Ordering::SeqCst);
+        if before == 0 && self.shared.parked.load(Ordering::SeqCst) {
+            self.thread.unpark();
+        }
+        Running(self)
+    }
+
+    pub(crate) fn stop(&self) {
+        self.shared.stopped.store(true, Ordering::SeqCst);
+        self.thread.unpark();
+        let handle = self.handle.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(handle) = handle {
+            // A thread that panicked has ended as well.
+            let _ = handle.join();
+        }
+    }
+}
+
+impl Shared {
+    fn tick(&self, engine: &wasmtime::Engine) {
+        let mut idle = 0;
+        let mut last = LAST;
+        loop {
+            if self.stopped.load(Ordering::SeqCst) {
+                // Guests that still compute notice the end by a tick; a stuck host call does not.
+                last -= 1;
+                if last == 0 || self.running.load(Ordering::SeqCst) == 0 {
+                    return;
+                }
+            }
+            idle = if self.running.load(Ordering::SeqCst) == 0 { idle + 1 } else { 0 };
+            if idle > LINGER {
+                // First say so, then look again: a guest that starts now sees one or is seen.
+                self.parked.store(true, Ordering::SeqCst);
+                while self.running.load(Ordering::SeqCst) == 0
+                    && !self.stopped.load(Ordering::SeqCst)
+                {
+                    thread::park();
+                }
+                self.parked.store(false, Ordering::SeqCst);
+                idle = 0;
+            }
+            thread::sleep(TICK);
+            engine.increment_epoch();
+        }
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.shared.running.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
