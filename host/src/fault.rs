@@ -7,6 +7,8 @@ use std::process::ExitCode;
 use umbel_transport::broker::BrokerError;
 use umbel_transport::results::StoreError;
 
+use crate::settings::variable;
+
 /// Exit codes, as `umbel --help` documents them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Code {
@@ -83,7 +85,7 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
 
 /// True if the user wants none (<https://no-color.org>).
 pub(crate) fn no_colour() -> bool {
-    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+    variable("NO_COLOR").is_some()
 }
 
 /// The whole chain in one `error:` line, then each piece of help.

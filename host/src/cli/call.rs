@@ -143,7 +143,7 @@ pub(super) async fn wait(
             _ = ticks.tick(), if progress.is_visible() => {
                 count += 1;
                 // About once a second.
-                if count % 8 == 0 {
+                if count.is_multiple_of(8) {
                     state = peek(store, id).await;
                 }
                 progress.tell(&format!("waiting for {id}{state}"));

@@ -26,7 +26,9 @@ const AFTER_HELP: &str = "\
 Configuration:
   Every option can be given as a flag, as an environment variable (UMBEL_…) or in umbel.toml.
   Flags beat variables, variables beat the file. `umbel worker --show-config` prints each value
-  and where it came from. Nothing prints a password.
+  and where it came from. Nothing prints a password. In the file the folder of --plugins is
+  `plugin-folder`, limits are keys of [limits] (time, memory, fuel, output, log, deliveries), and
+  [plugins.NAME] configures one plugin.
 
 Exit codes:
   0   done

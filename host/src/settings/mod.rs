@@ -6,6 +6,7 @@ mod node;
 mod plugins;
 pub(crate) mod table;
 pub(crate) mod units;
+mod values;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -148,11 +149,11 @@ impl Sources {
         if let Some((_, text)) = value {
             return Found { key, text: text.clone(), origin: Origin::Variable(name) };
         }
-        if let Some(file) = &self.file {
-            if let Some(value) = file.values.iter().find(|value| value.key == key) {
-                let origin = Origin::File { path: file.path.clone(), line: value.line };
-                return Found { key, text: value.text.clone(), origin };
-            }
+        if let Some(file) = &self.file
+            && let Some(value) = file.values.iter().find(|value| value.key == key)
+        {
+            let origin = Origin::File { path: file.path.clone(), line: value.line };
+            return Found { key, text: value.text.clone(), origin };
         }
         Found { key, text: setting.default.to_owned(), origin: Origin::Default }
     }
@@ -205,7 +206,7 @@ impl Resolver {
 
     fn switch(&mut self, key: &str) -> Result<bool, Fault> {
         let found = self.find(key);
-        let on = plugins::switch(&found.text).map_err(|why| found.fault(&why))?;
+        let on = values::switch(&found.text).map_err(|why| found.fault(&why))?;
         self.show(&found, on.to_string());
         Ok(on)
     }
@@ -231,37 +232,9 @@ impl Resolver {
     fn settings(mut self) -> Result<Settings, Fault> {
         let broker = self.broker()?;
         let results = self.results(&broker)?;
-        let mut policy = TaskPolicy::default();
-        policy.sandbox.time = self.read("limits.time", plugins::time_limit)?;
-        policy.sandbox.memory = self.read("limits.memory", units::size)?;
-        policy.sandbox.fuel = self.read("limits.fuel", plugins::fuel)?;
-        policy.sandbox.output = self.read("limits.output", units::size)?;
-        policy.sandbox.log = self.read("limits.log", units::size)?;
-        policy.handling.deliveries = self.read("limits.deliveries", plugins::at_least_one)?;
-        let plugins = match &mut self.sources.file {
-            Some(file) => {
-                let folder = file.path.parent().unwrap_or(Path::new("")).to_owned();
-                let mut tables = std::mem::take(&mut file.plugins);
-                for table in &mut tables {
-                    table.source = table.source.take().map(|source| folder.join(source));
-                }
-                tables
-            }
-            None => Vec::new(),
-        };
-        let node = self.find("hostname");
-        let node = node::name(&node.text, &host_name()).map_err(|why| node.fault(&why))?;
-        let hostname = self.find("hostname");
-        self.show(&hostname, node.clone());
-        let pidfile = match self.path("pidfile") {
-            Some(path) => {
-                let found = self.find("pidfile");
-                let text = node::expand(&path.to_string_lossy(), &node)
-                    .map_err(|why| found.fault(&why))?;
-                Some(PathBuf::from(text))
-            }
-            None => None,
-        };
+        let policy = self.policy()?;
+        let plugins = self.tables();
+        let (node, pidfile) = self.identity()?;
         self.read("optimization", |text| match text {
             "fair" | "default" => Ok(()),
             other => Err(format!("`{other}` is neither `fair` nor `default`")),
@@ -270,14 +243,14 @@ impl Resolver {
             broker,
             results,
             json: self.switch("json")?,
-            queues: self.read("queues", queues)?,
-            concurrency: self.read("concurrency", concurrency)?,
-            prefetch_multiplier: self.read("prefetch-multiplier", multiplier)?,
+            queues: self.read("queues", values::queues)?,
+            concurrency: self.read("concurrency", values::concurrency)?,
+            prefetch_multiplier: self.read("prefetch-multiplier", values::multiplier)?,
             node,
             drain_timeout: self.read("drain-timeout", units::duration)?,
             task_events: self.switch("task-events")?,
-            level: self.read("loglevel", level)?,
-            log_format: self.read("log-format", log_format)?,
+            level: self.read("loglevel", values::level)?,
+            log_format: self.read("log-format", values::log_format)?,
             uid: self.optional("uid"),
             gid: self.optional("gid"),
             allow_root: self.switch("allow-root")?,
@@ -293,6 +266,39 @@ impl Resolver {
                 self.shown
             },
         })
+    }
+
+    fn policy(&mut self) -> Result<TaskPolicy, Fault> {
+        let mut policy = TaskPolicy::default();
+        policy.sandbox.time = self.read("limits.time", values::time_limit)?;
+        policy.sandbox.memory = self.read("limits.memory", units::size)?;
+        policy.sandbox.fuel = self.read("limits.fuel", values::fuel)?;
+        policy.sandbox.output = self.read("limits.output", units::size)?;
+        policy.sandbox.log = self.read("limits.log", units::size)?;
+        policy.handling.deliveries = self.read("limits.deliveries", values::at_least_one)?;
+        Ok(policy)
+    }
+
+    /// The file's `[plugins.NAME]`, their sources relative to its folder.
+    fn tables(&mut self) -> Vec<PluginTable> {
+        let Some(file) = &mut self.sources.file else { return Vec::new() };
+        let folder = file.path.parent().unwrap_or(Path::new("")).to_owned();
+        let mut tables = std::mem::take(&mut file.plugins);
+        for table in &mut tables {
+            table.source = table.source.take().map(|source| folder.join(source));
+        }
+        tables
+    }
+
+    /// The node's name, and the pidfile that may be named after it.
+    fn identity(&mut self) -> Result<(String, Option<PathBuf>), Fault> {
+        let found = self.find("hostname");
+        let node = node::name(&found.text, &host_name()).map_err(|why| found.fault(&why))?;
+        self.show(&found, node.clone());
+        let Some(path) = self.path("pidfile") else { return Ok((node, None)) };
+        let path = node::expand(&path.to_string_lossy(), &node)
+            .map_err(|why| self.find("pidfile").fault(&why))?;
+        Ok((node, Some(path.into())))
     }
 
     fn broker(&mut self) -> Result<Address, Fault> {
@@ -356,56 +362,6 @@ impl Origin {
 /// Makes the settings, or says which value of which source is wrong.
 pub(crate) fn resolve(sources: Sources) -> Result<Settings, Fault> {
     Resolver { sources, shown: Vec::new() }.settings()
-}
-
-fn queues(text: &str) -> Result<Vec<String>, String> {
-    let mut queues: Vec<String> = Vec::new();
-    for queue in text.split(',').map(str::trim).filter(|queue| !queue.is_empty()) {
-        if !queues.iter().any(|known| known == queue) {
-            queues.push(queue.to_owned());
-        }
-    }
-    if queues.is_empty() { Err("names no queue".into()) } else { Ok(queues) }
-}
-
-fn concurrency(text: &str) -> Result<usize, String> {
-    match text.parse::<usize>() {
-        Ok(number @ 1..=10_000) => Ok(number),
-        _ => Err(format!("`{text}` is not a whole number from 1 to 10000")),
-    }
-}
-
-fn multiplier(text: &str) -> Result<u16, String> {
-    match text.parse::<u16>() {
-        Ok(number @ 1..=1000) => Ok(number),
-        Ok(0) => Err("0 (without end, for Celery) is not supported: name a number".into()),
-        _ => Err(format!("`{text}` is not a whole number from 1 to 1000")),
-    }
-}
-
-fn level(text: &str) -> Result<LogLevel, String> {
-    const LEVELS: &[(&str, LogLevel)] = &[
-        ("debug", LogLevel::Debug),
-        ("info", LogLevel::Info),
-        ("warning", LogLevel::Warning),
-        ("warn", LogLevel::Warning),
-        ("error", LogLevel::Error),
-        ("critical", LogLevel::Critical),
-        ("fatal", LogLevel::Critical),
-    ];
-    let lower = text.to_ascii_lowercase();
-    let found = LEVELS.iter().find(|(name, _)| *name == lower);
-    found.map(|(_, level)| *level).ok_or_else(|| {
-        format!("`{text}` is no level: use debug, info, warning, error, critical or fatal")
-    })
-}
-
-fn log_format(text: &str) -> Result<LogFormat, String> {
-    match text {
-        "text" => Ok(LogFormat::Text),
-        "json" => Ok(LogFormat::Json),
-        other => Err(format!("`{other}` is neither `text` nor `json`")),
-    }
 }
 
 /// A path that the system's own environment names.

@@ -10,6 +10,7 @@ use umbel_task::policy::{Acks, Retry, Sandbox, TaskPolicy};
 use super::file::Table;
 use super::table::Kind;
 use super::units;
+use super::values::{at_least_one, fuel, switch, time_limit};
 use crate::fault::Fault;
 
 /// One plugin's table.
@@ -205,17 +206,6 @@ fn acks(text: &str) -> Result<Acks, String> {
     }
 }
 
-/// A number or `off`.
-pub(super) fn fuel(text: &str) -> Result<Option<u64>, String> {
-    match text {
-        "off" => Ok(None),
-        number => match number.replace('_', "").parse::<u64>() {
-            Ok(number) if number > 0 => Ok(Some(number)),
-            _ => Err(format!("`{text}` is neither a positive number nor `off`")),
-        },
-    }
-}
-
 fn retries(text: &str) -> Result<Option<u32>, String> {
     match text {
         "off" => Ok(None),
@@ -223,31 +213,5 @@ fn retries(text: &str) -> Result<Option<u32>, String> {
             .parse()
             .map(Some)
             .map_err(|_| format!("`{text}` is neither a number nor `off` (without end)")),
-    }
-}
-
-/// A limit of no time at all would stop every task.
-pub(super) fn time_limit(text: &str) -> Result<Duration, String> {
-    match units::duration(text)? {
-        Duration::ZERO => Err(format!("`{text}` leaves no time at all")),
-        time => Ok(time),
-    }
-}
-
-/// A count that must not be zero.
-pub(super) fn at_least_one(text: &str) -> Result<u32, String> {
-    match text.parse::<u32>() {
-        Ok(0) => Err("must be at least 1".into()),
-        Ok(number) => Ok(number),
-        Err(_) => Err(format!("`{text}` is not a whole number from 1 to {}", u32::MAX)),
-    }
-}
-
-/// `true`, `false`, and what people write in the environment.
-pub(super) fn switch(text: &str) -> Result<bool, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "true" | "1" | "yes" | "on" => Ok(true),
-        "false" | "0" | "no" | "off" | "" => Ok(false),
-        other => Err(format!("`{other}` is neither true nor false")),
     }
 }

@@ -101,7 +101,7 @@ pub(crate) fn show_duration(duration: Duration) -> String {
 /// The largest binary unit that divides it: `256MiB`, `1536B`.
 pub(crate) fn show_size(bytes: u64) -> String {
     for (unit, worth) in [("GiB", 1u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] {
-        if bytes > 0 && bytes % worth == 0 {
+        if bytes > 0 && bytes.is_multiple_of(worth) {
             return format!("{}{unit}", bytes / worth);
         }
     }
