@@ -21,7 +21,7 @@ pub struct Process {
     child: Child,
     log: PathBuf,
     ended: Option<ExitStatus>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Process {
@@ -40,8 +40,9 @@ impl Process {
         let child = command
             .spawn()
             .unwrap_or_else(|why| panic!("cannot start `{}`: {why}", display(&program)));
-        let process = Process { name: name.to_owned(), child, log, ended: None, _folder: folder };
+        let process = Process { name: name.to_owned(), child, log, ended: None, folder };
         reaper::watch(process.pid());
+        reaper::remove(process.folder.path());
         process
     }
 

@@ -2,19 +2,24 @@
 
 use std::io::Write;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 // Reads until the test process is gone, however it ended, then kills what is still listed.
 const SCRIPT: &str = r#"
 groups=' '
-while read -r verb group; do
+folders=''
+while read -r verb what; do
     case $verb in
-        watch) groups="$groups$group " ;;
-        forget) groups="${groups%%" $group "*} ${groups#*" $group "}" ;;
+        watch) groups="$groups$what " ;;
+        forget) groups="${groups%%" $what "*} ${groups#*" $what "}" ;;
+        remove) folders="$folders$what
+" ;;
     esac
 done
 for group in $groups; do kill -s KILL -- "-$group" 2>/dev/null; done
+printf '%s' "$folders" | while read -r folder; do rm -rf -- "$folder"; done
 "#;
 
 /// Kills this process group when the test process ends.
@@ -25,6 +30,11 @@ pub(crate) fn watch(group: i32) {
 /// The group has ended by itself: its number may belong to somebody else from now on.
 pub(crate) fn forget(group: i32) {
     tell(&format!("forget {group}"));
+}
+
+/// Removes this folder when the test process ends, if it is still there.
+pub(crate) fn remove(folder: &Path) {
+    tell(&format!("remove {}", folder.display()));
 }
 
 #[expect(clippy::zombie_processes, reason = "it outlives this process by design")]

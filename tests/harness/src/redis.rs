@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use crate::eventually::{PATIENCE, eventually};
 use crate::net::free_port;
 use crate::process::Process;
+use crate::reaper;
 
 /// How a server is started.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +45,7 @@ impl RedisServer {
     /// Starts a server and waits until it answers.
     pub fn with(options: RedisOptions) -> RedisServer {
         let folder = TempDir::with_prefix("umbel-redis-").expect("a temporary folder can be made");
+        reaper::remove(folder.path());
         let mut server = RedisServer { process: None, port: free_port(), options, folder };
         server.restart();
         server

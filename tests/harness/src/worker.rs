@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use crate::eventually::PATIENCE;
 use crate::paths;
 use crate::process::Process;
+use crate::reaper;
 
 /// What a worker is started with.
 #[derive(Clone, Debug)]
@@ -69,6 +70,7 @@ impl Worker {
     /// Starts it without waiting.
     pub fn spawn(self) -> Umbel {
         let home = TempDir::with_prefix("umbel-home-").expect("a temporary folder can be made");
+        reaper::remove(home.path());
         let plugins = self.lay_out(home.path());
         let config = home.path().join("umbel.toml");
         std::fs::write(&config, &self.config).expect("a temporary folder is writable");
