@@ -3,22 +3,15 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, mpsc as blocking};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::open::{self, OpenError, SqlError, words};
+use super::stir::{LOOKING, Rhythm, WATCHING, Watch};
 use crate::broker::BrokerError;
 use crate::results::StoreError;
-
-/// How often another process's commits are looked for while somebody waits for one. This decides
-/// how fast an idle worker starts, and what idling costs.
-const TICK: Duration = Duration::from_millis(8);
-
-/// The same while there was a change within [`LIVELY`]: who sends one message often sends another.
-const SHORT_TICK: Duration = Duration::from_millis(4);
-const LIVELY: Duration = Duration::from_secs(2);
 
 /// At most so many pieces of work share a transaction, so that none waits long for its commit.
 const GROUP: usize = 1024;
@@ -35,6 +28,13 @@ type Answer = Box<dyn FnOnce(Option<&SqlError>) + Send>;
 /// Given the reason instead of a connection, it only answers.
 type Write = Box<dyn FnOnce(Result<&Connection, &SqlError>) -> Worked + Send>;
 type Read = Box<dyn FnOnce(&Connection) + Send>;
+
+/// What the reader is asked.
+enum Ask {
+    Read(Read),
+    /// Look whether something changed, and again soon.
+    Stir,
+}
 
 /// Done in the transaction, not yet committed.
 struct Worked {
@@ -55,6 +55,7 @@ pub(super) struct Database {
     path: PathBuf,
     links: Mutex<Option<Links>>,
     changes: watch::Sender<u64>,
+    watch: Mutex<Option<Watch>>,
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
 }
 
@@ -63,7 +64,7 @@ struct Links {
     // As many as may share a transaction; publishers beyond that wait.
     writer: mpsc::Sender<Write>,
     // Unbounded: each reader waits for its own answer.
-    reader: blocking::Sender<Read>,
+    reader: blocking::Sender<Ask>,
 }
 
 impl Database {
@@ -81,20 +82,24 @@ impl Database {
         let (changes, _) = watch::channel(0);
         let (writer, write_jobs) = mpsc::channel(GROUP);
         let (reader, read_jobs) = blocking::channel();
+        let stirred = reader.clone();
+        let watch = Watch::start(&path, move || stirred.send(Ask::Stir).is_ok());
+        let rhythm = if watch.is_some() { WATCHING } else { LOOKING };
         let threads = vec![
             std::thread::spawn({
                 let changes = changes.clone();
-                move || write_loop(writes, write_jobs, &changes)
+                move || write_loop(&writes, write_jobs, &changes)
             }),
             std::thread::spawn({
                 let changes = changes.clone();
-                move || read_loop(reads, &read_jobs, &changes)
+                move || read_loop(&reads, &read_jobs, &changes, rhythm)
             }),
         ];
         Ok(Arc::new(Database {
             path,
             links: Mutex::new(Some(Links { writer, reader })),
             changes,
+            watch: Mutex::new(watch),
             threads: Mutex::new(threads),
         }))
     }
@@ -143,7 +148,7 @@ impl Database {
         let job: Read = Box::new(move |connection| {
             let _ = tell.send(work(connection).map_err(Arc::new));
         });
-        self.links()?.reader.send(job).map_err(|_| Failure::Closed)?;
+        self.links()?.reader.send(Ask::Read(job)).map_err(|_| Failure::Closed)?;
         told.await.map_err(|_| Failure::Closed)?.map_err(Failure::Sql)
     }
 
@@ -152,7 +157,7 @@ impl Database {
         let changes = self.changes.subscribe();
         // The reader sleeps while nobody watches.
         if let Ok(links) = self.links() {
-            let _ = links.reader.send(Box::new(|_| ()));
+            let _ = links.reader.send(Ask::Stir);
         }
         changes
     }
@@ -161,6 +166,8 @@ impl Database {
     pub(super) async fn close(&self) {
         let links = self.links.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(links);
+        // Its thread holds a link to the reader.
+        drop(self.watch.lock().unwrap_or_else(PoisonError::into_inner).take());
         let threads: Vec<_> =
             self.threads.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect();
         let (tell, told) = oneshot::channel();
@@ -180,7 +187,7 @@ impl Database {
 }
 
 fn write_loop(
-    connection: Connection,
+    connection: &Connection,
     mut jobs: mpsc::Receiver<Write>,
     changes: &watch::Sender<u64>,
 ) {
@@ -192,7 +199,7 @@ fn write_loop(
         {
             group.push(job);
         }
-        commit(&connection, &mut group);
+        commit(connection, &mut group);
         changes.send_modify(|count| *count += 1);
     }
 }
@@ -232,20 +239,23 @@ fn commit(connection: &Connection, group: &mut Vec<Write>) {
 }
 
 fn read_loop(
-    connection: Connection,
-    jobs: &blocking::Receiver<Read>,
+    connection: &Connection,
+    jobs: &blocking::Receiver<Ask>,
     changes: &watch::Sender<u64>,
+    rhythm: Rhythm,
 ) {
     let mut seen = None;
-    let mut changed = Instant::now();
+    let mut stirred = Instant::now();
     loop {
         let job = if changes.receiver_count() == 0 {
             jobs.recv().map_err(|_| blocking::RecvTimeoutError::Disconnected)
         } else {
-            jobs.recv_timeout(if changed.elapsed() < LIVELY { SHORT_TICK } else { TICK })
+            let lively = stirred.elapsed() < rhythm.lively;
+            jobs.recv_timeout(if lively { rhythm.short } else { rhythm.long })
         };
         match job {
-            Ok(job) => job(&connection),
+            Ok(Ask::Read(job)) => job(connection),
+            Ok(Ask::Stir) => stirred = Instant::now(),
             Err(blocking::RecvTimeoutError::Timeout) => {}
             Err(blocking::RecvTimeoutError::Disconnected) => return,
         }
@@ -255,7 +265,7 @@ fn read_loop(
             .ok();
         if version != seen {
             seen = version;
-            changed = Instant::now();
+            stirred = Instant::now();
             changes.send_modify(|count| *count += 1);
         }
     }

@@ -23,6 +23,7 @@ mod open;
 mod queue;
 mod results;
 mod row;
+mod stir;
 
 pub use broker::{SqliteBroker, SqliteOptions};
 pub use results::SqliteStore;
