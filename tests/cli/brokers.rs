@@ -1,14 +1,12 @@
 //! Brokers that are not there, that refuse us, that cannot write.
 
 use std::fs;
-use std::process::Command;
-use std::time::Duration;
 
-use umbel_harness::eventually::eventually;
-use umbel_harness::net::{free_port, listens};
-use umbel_harness::process::Process;
+use umbel_harness::net::free_port;
+use umbel_harness::rabbitmq::RabbitMq;
+use umbel_harness::redis::{RedisOptions, RedisServer};
 
-use crate::{folder, put, umbel};
+use crate::{PASSWORD, folder, put, umbel};
 
 #[test]
 fn an_unreachable_broker_is_named_and_the_worker_ends() {
@@ -27,17 +25,24 @@ fn an_unreachable_broker_is_named_and_the_worker_ends() {
 fn a_wrong_redis_password_is_said_without_telling_it() {
     let folder = folder("");
     put(folder.path(), "tasks", "tasks");
-    let port = free_port();
-    let mut server = Command::new("redis-server");
-    server.args(["--port", &port.to_string(), "--save", "", "--requirepass", "correct"]);
-    let _server = Process::start("redis-server", server);
-    eventually("redis-server listens", Duration::from_secs(10), || {
-        if listens(port) { Ok(()) } else { Err("nobody listens") }
-    });
+    let password = Some("correct".to_owned());
+    let server = RedisServer::with(RedisOptions { password, ..RedisOptions::default() });
+    let port = server.port();
     for login in [":hunter2@", "someone:hunter2@", ""] {
         let url = format!("redis://{login}127.0.0.1:{port}/0");
         umbel(folder.path(), &["worker", "--allow-root", "-b", &url])
             .refused(69, &["refuses the credentials", "help: "]);
+    }
+}
+
+#[test]
+fn a_wrong_rabbitmq_password_or_vhost_is_said_without_telling_it() {
+    let folder = folder("");
+    put(folder.path(), "tasks", "tasks");
+    let server = RabbitMq::shared();
+    for url in [server.url_as("guest", PASSWORD, "/"), server.url("nowhere")] {
+        umbel(folder.path(), &["worker", "--allow-root", "-b", &url])
+            .refused(69, &["refuses the credentials or the virtual host", "help: "]);
     }
 }
 

@@ -1,3 +1,5 @@
+//! What the file, the variables and the flags make together.
+
 use super::file::parse;
 use super::*;
 
