@@ -3,35 +3,25 @@
 //! What becomes ready while a batch is under way leaves with the next, so that a busy consumer
 //! groups by itself and an idle one does not wait.
 
+mod back;
+mod batch;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{Pipeline, RedisError, RedisResult, Value};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 use tracing::warn;
 use umbel_protocol::names;
 
-use super::connection::{
-    Fault, Link, Live, fault, is_missing_script, is_passing, is_refusal, new_batch, once,
-};
-use super::record::{returned, split};
-use super::{Shared, scripts, unacked};
+use super::connection::{Fault, Link};
+use super::{Shared, unacked};
 use crate::broker::BrokerError;
 use crate::delivery::{Settle, Settlement, Tag};
 
 /// How many messages one take moves at most, and how many tags one call names.
 const BATCH: usize = 500;
-
-/// How many bytes of messages one take moves at most, and one message more.
-const BYTES: usize = 4 << 20;
-
-/// An idle consumer looks by itself this often, should a wake-up have been lost.
-const POLL: Duration = Duration::from_secs(1);
-
-/// The same where the server cannot wake us.
-const POLL_WITHOUT_PUSH: Duration = Duration::from_millis(20);
 
 /// How long to wait when the server said "not now".
 const PAUSE: Duration = Duration::from_millis(250);
@@ -108,14 +98,6 @@ enum Supply {
     Unknown,
     /// They were empty, and a change will wake us.
     Dry,
-}
-
-/// What each command of a batch is, in the batch's order.
-enum Step {
-    Ack(usize),
-    Renew,
-    Take,
-    Length,
 }
 
 impl Driver {
@@ -322,286 +304,6 @@ impl Driver {
         self.has_work() || self.wanted().is_some() || self.renew_at <= now
     }
 
-    /// One exchange with the server. An error is final for this subscription.
-    async fn batch(&mut self) -> Result<(), Fault> {
-        self.pause = None;
-        self.send_back().await?;
-        let mut live = self.link.live().await?;
-        if self.generation != Some(live.generation) {
-            self.pushes = live.pushes && self.track(&mut live).await;
-            self.generation = Some(live.generation);
-            self.supply = Supply::Unknown;
-        }
-        let (pipeline, steps) = self.plan();
-        if steps.is_empty() {
-            return Ok(());
-        }
-        match once(&mut live, &pipeline).await {
-            Ok(answers) if answers.iter().any(is_missing_script) => {
-                if let Err(why) = self.link.reload(&live).await {
-                    self.link.lost(&live, &why);
-                }
-                Ok(())
-            }
-            Ok(answers) => self.digest(steps, answers),
-            // Whatever was under way is sent again: settling twice changes nothing, and a take
-            // goes by its number.
-            Err(why) => {
-                self.link.lost(&live, &why);
-                Ok(())
-            }
-        }
-    }
-
-    /// Asks the server to push when a list that we looked at changes.
-    async fn track(&self, live: &mut Live) -> bool {
-        let mut tracking = redis::cmd("CLIENT");
-        tracking.arg("TRACKING").arg("ON").arg("NOLOOP");
-        match tracking.query_async::<()>(&mut live.connection).await {
-            Ok(()) => true,
-            Err(why) => {
-                warn!(error = %why, "the Redis server cannot wake us; looking often instead");
-                false
-            }
-        }
-    }
-
-    fn plan(&mut self) -> (Pipeline, Vec<Step>) {
-        let (mut pipeline, mut steps) = (new_batch(), Vec::new());
-        let keys = [self.shared.keys.unacked(), self.shared.keys.unacked_index()];
-        for acks in self.acks.chunks(BATCH) {
-            let mut call = scripts::call(&scripts::ACK, keys.iter().map(String::as_str));
-            for ack in acks {
-                call.arg(&*ack.tag);
-            }
-            pipeline.add_command(call);
-            steps.push(Step::Ack(acks.len()));
-        }
-        if self.renew_at <= Instant::now() {
-            let tags: Vec<&Arc<str>> = self.held.keys().collect();
-            for tags in tags.chunks(BATCH) {
-                let mut call = scripts::call(&scripts::RENEW, [keys[1].as_str()].into_iter());
-                for tag in tags {
-                    call.arg(&***tag);
-                }
-                pipeline.add_command(call);
-                steps.push(Step::Renew);
-            }
-            self.renew_at = Instant::now() + self.shared.options.visibility_timeout / 3;
-        }
-        if let Some(wanted) = self.wanted() {
-            pipeline.add_command(self.take(wanted));
-            steps.push(Step::Take);
-            if self.pushes && self.supply == Supply::Unknown {
-                for list in &self.lists {
-                    pipeline.cmd("LLEN").arg(list);
-                    steps.push(Step::Length);
-                }
-            }
-        }
-        (pipeline, steps)
-    }
-
-    fn take(&mut self, wanted: usize) -> redis::Cmd {
-        let again = self.unanswered.is_some();
-        let number = *self.unanswered.get_or_insert_with(|| {
-            self.takes += 1;
-            self.takes
-        });
-        let own = [self.shared.keys.unacked(), self.shared.keys.unacked_index()];
-        let keys: Vec<&str> = own
-            .iter()
-            .map(String::as_str)
-            .chain([self.record.as_str()])
-            .chain(self.lists.iter().map(String::as_str))
-            .collect();
-        let mut call = scripts::call(&scripts::TAKE, keys.into_iter());
-        call.arg(wanted)
-            .arg(BYTES)
-            .arg(format!("{}-{number}", self.id))
-            // Longer than any reconnect that leaves the messages ours.
-            .arg(self.shared.options.visibility_timeout.as_secs().max(1))
-            .arg(self.queues.len())
-            .arg(self.turn)
-            .arg(u8::from(again));
-        for queue in &self.queues {
-            call.arg(&**queue);
-        }
-        call
-    }
-
-    fn digest(&mut self, steps: Vec<Step>, answers: Vec<RedisResult<Value>>) -> Result<(), Fault> {
-        let mut waiting = None;
-        let mut outcome = Ok(());
-        let mut settled = Vec::new();
-        let mut acks = std::mem::take(&mut self.acks).into_iter();
-        for (step, answer) in steps.into_iter().zip(answers) {
-            match (step, answer) {
-                (Step::Ack(count), Ok(_)) => settled.extend(acks.by_ref().take(count)),
-                (Step::Ack(count), Err(why)) => {
-                    self.acks.extend(acks.by_ref().take(count));
-                    outcome = outcome.and(self.excuse(why));
-                }
-                (Step::Take, Ok(answer)) => self.receive(answer),
-                (Step::Length, Ok(Value::Int(length))) => {
-                    waiting = Some(waiting.unwrap_or(0) + length);
-                }
-                (Step::Renew | Step::Length, Ok(_)) => {}
-                (Step::Take | Step::Renew | Step::Length, Err(why)) => {
-                    outcome = outcome.and(self.excuse(why));
-                }
-            }
-        }
-        for ack in settled {
-            self.held.remove(&ack.tag);
-            if let Some(done) = ack.done {
-                let _ = done.send(Ok(()));
-            }
-        }
-        // Nothing came between the take and the lengths: the next change is pushed.
-        if waiting == Some(0) && self.supply == Supply::Unknown {
-            self.supply = Supply::Dry;
-            self.poll_at = Instant::now() + POLL;
-        }
-        outcome
-    }
-
-    fn excuse(&mut self, why: RedisError) -> Result<(), Fault> {
-        if is_passing(&why) {
-            warn!(error = %why, "the Redis server says \"not now\"");
-            self.pause = Some(Instant::now() + PAUSE);
-            return Ok(());
-        }
-        Err(match is_refusal(&why) {
-            true => fault(why),
-            false => Fault::Other("cannot consume from the Redis server".into(), why.into()),
-        })
-    }
-
-    fn receive(&mut self, answer: Value) {
-        self.unanswered = None;
-        let Value::Array(fields) = answer else { return };
-        let mut fields = fields.into_iter();
-        let state = match fields.next() {
-            Some(Value::Int(state)) => state,
-            _ => 0,
-        };
-        while let (Some(Value::Int(list)), Some(tag), Some(text)) =
-            (fields.next(), fields.next(), fields.next())
-        {
-            let (Value::BulkString(tag), Value::BulkString(mut text)) = (tag, text) else {
-                continue;
-            };
-            let list = usize::try_from(list).unwrap_or(0) % self.lists.len();
-            if state == 2
-                && let Some((envelope, _)) = split(&text)
-            {
-                text = envelope.to_vec();
-            }
-            let tag: Arc<str> = String::from_utf8_lossy(&tag).into();
-            self.turn = (list + 1) % self.queues.len();
-            self.takes += 1;
-            self.held.insert(tag.clone(), (self.takes, list));
-            let taken = Taken { list, tag, text };
-            match self.stopped {
-                true => self.give_backs.push(taken),
-                false => {
-                    if let Err(mpsc::error::SendError(Ok(taken))) = self.ready.send(Ok(taken)) {
-                        self.give_backs.push(taken);
-                    }
-                }
-            }
-        }
-        self.supply = match (state, self.supply, self.pushes) {
-            (0, _, false) => {
-                self.poll_at = Instant::now() + POLL_WITHOUT_PUSH;
-                Supply::Dry
-            }
-            (0, _, true) => Supply::Unknown,
-            (1, ..) => Supply::Flowing,
-            _ => Supply::Unknown,
-        };
-    }
-
-    /// Puts back what was not handed out, and what its holder asked to have delivered again.
-    async fn send_back(&mut self) -> Result<(), Fault> {
-        if !self.give_backs.is_empty() {
-            // The last one first: each goes to the front.
-            let calls = self.give_backs.iter().rev().map(|taken| {
-                self.give_back(&taken.tag, &self.lists[taken.list], "RPUSH", &taken.text)
-            });
-            let pipeline = calls.fold(new_batch(), joined);
-            let answers = self.link.send(&pipeline).await?;
-            if let Some(why) = answers.into_iter().find_map(Result::err) {
-                return self.excuse(why);
-            }
-            for taken in self.give_backs.drain(..) {
-                self.held.remove(&taken.tag);
-            }
-        }
-        while !self.requeues.is_empty() {
-            self.requeue().await?;
-            if self.pause.is_some() {
-                return Ok(());
-            }
-        }
-        Ok(())
-    }
-
-    /// A few at a time, for each is read and written whole.
-    async fn requeue(&mut self) -> Result<(), Fault> {
-        let some = &self.requeues[..self.requeues.len().min(16)];
-        let unacked = self.shared.keys.unacked();
-        let reads = some.iter().map(|requeue| {
-            let mut read = redis::cmd("HGET");
-            read.arg(&unacked).arg(&*requeue.tag);
-            read
-        });
-        let answers = self.link.send(&reads.fold(new_batch(), joined)).await?;
-        let mut pipeline = new_batch();
-        let mut failed = None;
-        for (requeue, answer) in some.iter().zip(answers) {
-            let value = match answer {
-                Ok(Value::BulkString(value)) => value,
-                // Somebody took it for abandoned: it is back already.
-                Ok(_) => continue,
-                Err(why) => {
-                    failed = Some(why);
-                    continue;
-                }
-            };
-            let Some((text, _)) = split(&value) else { continue };
-            let back = returned(text);
-            let (_, list) = self.held.get(&requeue.tag).copied().unwrap_or_default();
-            let list = &self.lists[list];
-            pipeline.add_command(self.give_back(&requeue.tag, list, "LPUSH", &back.text));
-        }
-        if !pipeline.is_empty() {
-            let answers = self.link.send(&pipeline).await?;
-            failed = failed.or(answers.into_iter().find_map(Result::err));
-        }
-        if let Some(why) = failed {
-            return self.excuse(why);
-        }
-        let count = some.len();
-        for requeue in self.requeues.drain(..count) {
-            self.held.remove(&requeue.tag);
-            if let Some(done) = requeue.done {
-                let _ = done.send(Ok(()));
-            }
-        }
-        self.look_again();
-        Ok(())
-    }
-
-    fn give_back(&self, tag: &str, list: &str, side: &str, text: &[u8]) -> redis::Cmd {
-        let keys = [self.shared.keys.unacked(), self.shared.keys.unacked_index()];
-        let keys: Vec<&str> = keys.iter().map(String::as_str).chain([list]).collect();
-        let mut call = scripts::call(&scripts::GIVE_BACK, keys.into_iter());
-        call.arg(tag).arg(side).arg(text).arg("");
-        call
-    }
-
     /// Tells the owner that this subscription is over; what was handed out can still be settled.
     fn fail(&mut self, why: Fault) {
         self.unanswered = None;
@@ -635,9 +337,4 @@ impl Driver {
             }
         }
     }
-}
-
-fn joined(mut pipeline: Pipeline, command: redis::Cmd) -> Pipeline {
-    pipeline.add_command(command);
-    pipeline
 }
