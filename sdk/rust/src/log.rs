@@ -6,7 +6,7 @@ pub use host::Level;
 
 /// Writes one line with details; `fields` is a JSON object, or empty for none.
 pub fn write(level: Level, message: &str, fields: &str) {
-    host::write(level, message, &fields.to_string());
+    host::write(level, message, fields);
 }
 
 /// Writes a line for whoever looks for a fault.

@@ -5,7 +5,7 @@ use crate::bindings::umbel::task::progress as host;
 /// Sets a state of the task's own with details: JSON text, seen by the caller as
 /// `AsyncResult.info`. Returns at once; of many updates the latest is sure to be stored.
 pub fn update(state: &str, meta: &str) {
-    host::update(state, &meta.to_string());
+    host::update(state, meta);
 }
 
 /// Sets the state `PROGRESS` with `{"current": …, "total": …}`, which is what Celery's own
