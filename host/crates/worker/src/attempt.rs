@@ -138,7 +138,7 @@ impl Attempt {
                 priority: message.priority,
                 redelivered: self.redelivered,
             },
-            headers: message.headers.clone(),
+            headers: message.custom_headers(),
             stamps: message.stamps.clone(),
         }
     }
