@@ -6,8 +6,8 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -150,14 +150,18 @@ impl RabbitMq {
     }
 
     fn try_evaluate(&self, expression: &str) -> Result<String, String> {
+        // Tests ask at the same time, and callers may draw the same name for themselves.
+        static TURN: Mutex<()> = Mutex::new(());
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let cookie = fs::read_to_string(self.folder.path().join(".erlang.cookie"))
             .map_err(|why| format!("no cookie yet: {why}"))?;
         let mut call = Command::new("erl_call");
-        call.args(["-sname", &self.node, "-c", cookie.trim(), "-e"]);
+        call.args(["-r", "-sname", &self.node, "-c", cookie.trim(), "-e"]);
         call.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = call.spawn().map_err(|why| why.to_string())?;
         let mut input = child.stdin.take().expect("its input is a pipe");
-        input.write_all(expression.as_bytes()).map_err(|why| why.to_string())?;
+        // Without the line break it is not seen to be complete.
+        writeln!(input, "{expression}").map_err(|why| why.to_string())?;
         drop(input);
         let output = child.wait_with_output().map_err(|why| why.to_string())?;
         let answer = String::from_utf8_lossy(&output.stdout).trim().to_owned();

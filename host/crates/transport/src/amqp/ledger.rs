@@ -89,7 +89,9 @@ mod tests {
         Frame::Ack { tag, multiple: true }
     }
 
-    fn check(arrived: &[u64], batches: &[(&[(u64, Settlement)], &[Frame])]) {
+    type Batch<'a> = (&'a [(u64, Settlement)], &'a [Frame]);
+
+    fn check(arrived: &[u64], batches: &[Batch<'_>]) {
         let mut ledger = Ledger::new();
         for tag in arrived {
             ledger.arrived(*tag, ());

@@ -1,5 +1,6 @@
 //! RabbitMQ and whatever else speaks AMQP 0.9.1, used as Celery uses it.
 
+mod change;
 mod connection;
 mod consume;
 mod lanes;

@@ -7,17 +7,15 @@ use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, Stream, StreamExt};
-use lapin::options::{
-    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
-    BasicRejectOptions,
-};
-use lapin::types::{FieldTable, ShortString};
+use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicNackOptions, BasicRejectOptions};
+use lapin::types::ShortString;
 use lapin::{Channel, Connection};
 use tokio::sync::{mpsc, oneshot};
 use umbel_protocol::message::{RawMessage, Route};
 
+use super::change::{Change, Changed};
 use super::connection::{Link, reply_code};
-use super::lanes::{Lanes, Owner, Prefetch, Step};
+use super::lanes::{Lanes, Owner, Step};
 use super::ledger::{Frame, Ledger};
 use super::table;
 use super::topology::{self, Existing};
@@ -57,7 +55,7 @@ pub(crate) enum Event {
         deliveries: Vec<(Owner, LibraryDelivery)>,
         ended: Option<Ended>,
     },
-    Changed(Result<Changed, BrokerError>),
+    Changed(Box<Result<Changed, BrokerError>>),
     /// Some settlements are written.
     Written,
 }
@@ -66,12 +64,6 @@ pub(crate) enum Event {
 pub(crate) struct Ended {
     owner: Owner,
     error: Option<lapin::Error>,
-}
-
-pub(crate) struct Changed {
-    lane: usize,
-    added: Option<(Prefetch, lapin::Consumer)>,
-    ended: Vec<u32>,
 }
 
 /// The channel is gone, or has to go.
@@ -139,7 +131,7 @@ impl Session {
         tokio::select! {
             changed = changed => {
                 self.change = None;
-                Event::Changed(changed)
+                Event::Changed(Box::new(changed))
             }
             Some(()) = writes.next() => Event::Written,
             event = poll_fn(|context| poll_streams(streams, context)) => event,
@@ -154,11 +146,10 @@ impl Session {
     ) -> Result<(), Lost> {
         match event {
             Event::Written => Ok(()),
-            Event::Changed(Ok(changed)) => {
-                self.changed(changed);
+            Event::Changed(changed) => {
+                self.changed((*changed).map_err(Lost)?);
                 Ok(())
             }
-            Event::Changed(Err(failed)) => Err(Lost(failed)),
             Event::Arrived { deliveries, ended } => {
                 for (owner, delivery) in deliveries {
                     self.arrived(owner, delivery, settle_to);
@@ -207,7 +198,7 @@ impl Session {
         settle_to: &mpsc::UnboundedSender<Settle>,
     ) -> Result<Vec<Delivery>, Lost> {
         if let Some(change) = self.change.take() {
-            self.note(Event::Changed(change.await), settle_to)?;
+            self.changed(change.await.map_err(Lost)?);
         }
         let tags: Vec<ShortString> =
             self.streams.iter().map(|source| source.stream.tag()).collect();
@@ -312,53 +303,6 @@ impl Session {
             ending,
         };
         Box::pin(change.run())
-    }
-}
-
-/// A change of one queue's consumers.
-struct Change {
-    link: Arc<Link>,
-    connection: Arc<Connection>,
-    channel: Arc<Channel>,
-    queue: Arc<str>,
-    lane: usize,
-    declare: bool,
-    /// The new consumer's id and its prefetch count.
-    add: Option<(u32, u16)>,
-    ending: Vec<Prefetch>,
-}
-
-impl Change {
-    async fn run(self) -> Result<Changed, BrokerError> {
-        let refused = |e| self.link.error(&format!("cannot consume from `{}`", self.queue), e);
-        if self.declare {
-            let (link, connection) = (&self.link, &self.connection);
-            topology::declare(link, connection, &self.queue, Existing::Refuse).await?;
-        }
-        let mut added = None;
-        if let Some((id, count)) = self.add {
-            let stream = self.consume(count).await.map_err(refused)?;
-            let tag = stream.tag().into();
-            added = Some((Prefetch { id, tag, count, unsettled: 0 }, stream));
-        }
-        for consumer in &self.ending {
-            let tag = ShortString::from(consumer.tag.as_str());
-            let ended = self.channel.basic_cancel(tag, BasicCancelOptions::default()).await;
-            ended.map_err(refused)?;
-        }
-        let ended = self.ending.iter().map(|consumer| consumer.id).collect();
-        Ok(Changed { lane: self.lane, added, ended })
-    }
-
-    async fn consume(&self, count: u16) -> lapin::Result<lapin::Consumer> {
-        // Not global: the count is for consumers that start from now on, each for itself. Quorum
-        // queues take nothing else.
-        self.channel.basic_qos(count, BasicQosOptions { global: false }).await?;
-        let queue = ShortString::from(&*self.queue);
-        let options = BasicConsumeOptions::default();
-        self.channel
-            .basic_consume(queue, ShortString::default(), options, FieldTable::default())
-            .await
     }
 }
 
