@@ -10,13 +10,20 @@ use umbel_harness::{eventually, paths};
 use umbel_protocol::record::ResultRecord;
 use umbel_system_tests::client::{Client, url};
 
-/// Short, so that a guest that never ends is not waited for long.
+/// Small, so that they are reached soon. The time is long where it is not what is tested: the
+/// machine may be busy.
 const LIMITS: &str = "
 [limits]
-time = \"1s\"
+time = \"60s\"
 memory = \"64MiB\"
 output = \"1MiB\"
 log = \"16KiB\"
+[plugins.loops]
+limits = { time = \"1s\" }
+[plugins.sleeps]
+limits = { time = \"1s\" }
+[plugins.stalls]
+limits = { time = \"1s\" }
 [plugins.patient]
 limits = { time = \"15s\" }
 ";

@@ -53,9 +53,7 @@ pub(crate) fn a_flood_of_output_is_capped() {
     for (task, args) in [("floods.flood", "[60000]"), ("floods.endless_line", "[10000000]")] {
         let before = scene.log().len();
         let record = scene.call(task, args);
-        if record.state != State::Success {
-            assert_eq!(failure(&record).kind, "TimeLimitExceeded", "{task}");
-        }
+        assert_eq!(record.state, State::Success, "{task}: {record:?}");
         scene.await_logged(&record.id, "");
         let grown = scene.log().len() - before;
         assert!(grown < FEW, "{task}: the log grew by {grown} bytes");
@@ -93,9 +91,7 @@ pub(crate) fn chatter_is_coalesced_and_capped() {
     for task in ["chatters.progress", "chatters.log"] {
         let before = scene.log().len();
         let record = scene.call(task, "[1000000]");
-        if record.state != State::Success {
-            assert_eq!(failure(&record).kind, "TimeLimitExceeded", "{task}");
-        }
+        assert_eq!(record.state, State::Success, "{task}: {record:?}");
         let grown = scene.log().len() - before;
         assert!(grown < FEW, "{task}: the log grew by {grown} bytes");
     }
