@@ -129,6 +129,9 @@ impl Pages {
     }
 
     fn emit(&self, from: Source, line: &[u8]) {
+        if line.is_empty() {
+            return;
+        }
         let level = if from == Source::Stderr { Level::Warning } else { Level::Info };
         let text = String::from_utf8_lossy(line);
         self.outbox.log(LogLine {

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use wasmtime::component::Linker;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+use crate::backtrace::MOST_FRAMES;
 use crate::cache::Cache;
 use crate::hostcalls;
 use crate::limits::TABLE_ELEMENTS;
@@ -183,7 +184,7 @@ fn settings(config: &EngineConfig) -> Config {
         .max_wasm_stack(stack)
         // Host calls run on the guest's stack, above what the guest itself may use.
         .async_stack_size(stack.saturating_add(HOST_STACK))
-        .wasm_backtrace_max_frames(NonZeroUsize::new(64))
+        .wasm_backtrace_max_frames(NonZeroUsize::new(MOST_FRAMES))
         // Function names come from the name section; line numbers would keep all of a plugin's
         // debugging information in memory.
         .wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Disable)

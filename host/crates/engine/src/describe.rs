@@ -273,16 +273,18 @@ impl Reader<'_> {
 
 /// Exports that language toolchains add, and WASI's own.
 fn not_ours(interface: Option<&str>, function: &wit_parser::Function) -> Result<(), String> {
-    match interface {
-        Some(name) if name.starts_with("wasi:") => Err(format!("it is part of `{name}`")),
-        Some("exports") | None if function.name == "init" && function.params.is_empty() => {
-            Err("it starts the language's runtime".to_owned())
+    // componentize-py's is in an interface `exports`; componentize-qjs's is the world's own.
+    let is_init = match interface {
+        Some(name) if name.starts_with("wasi:") => return Err(format!("it is part of `{name}`")),
+        Some(name) => name == "exports",
+        None => {
+            function.params.is_empty() || function.params.iter().any(|p| p.name == "disable-gc")
         }
-        Some("exports") if function.name == "init" => {
-            Err("it starts the language's runtime".to_owned())
-        }
-        _ => Ok(()),
+    };
+    if is_init && function.name == "init" {
+        return Err("it starts the language's runtime".to_owned());
     }
+    Ok(())
 }
 
 fn primitive(ty: &Type) -> &'static str {

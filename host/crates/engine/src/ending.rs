@@ -5,9 +5,10 @@ use std::time::Duration;
 use umbel_task::outcome::{Failure, Kind, Limit, Outcome};
 use umbel_task::policy::Sandbox;
 use umbel_value::Value;
+use wasmtime::Trap;
 use wasmtime::component::Val;
-use wasmtime::{Trap, WasmBacktrace};
 
+use crate::backtrace::Frames;
 use crate::hostcalls::BadProgress;
 use crate::limits::MemoryLimit;
 use crate::run::{Stopped, TimeUp};
@@ -120,8 +121,8 @@ fn size(outcome: &Outcome) -> u64 {
 
 /// An error out of instantiation or out of the call.
 pub(crate) fn broken(error: &wasmtime::Error, sandbox: &Sandbox, time: Duration) -> Outcome {
-    let frames = error.downcast_ref::<WasmBacktrace>().filter(|b| !b.frames().is_empty());
-    let traceback = frames.map(backtrace);
+    let frames = Frames::of(error);
+    let traceback = frames.as_ref().map(Frames::to_string);
     if error.downcast_ref::<TimeUp>().is_some() {
         return Outcome::OverLimit(Limit::Time(time), traceback);
     }
@@ -144,6 +145,10 @@ pub(crate) fn broken(error: &wasmtime::Error, sandbox: &Sandbox, time: Duration)
             Outcome::OverLimit(Limit::Fuel(sandbox.fuel.unwrap_or(u64::MAX)), traceback)
         }
         Some(Trap::StackOverflow) => crashed("stack overflow".to_owned(), traceback),
+        // Compilers keep a stack of their own in linear memory, below everything else.
+        Some(Trap::MemoryOutOfBounds) if frames.is_some_and(|f| f.is_runaway()) => {
+            crashed("stack overflow (out of bounds memory access)".to_owned(), traceback)
+        }
         Some(trap) => crashed(trap_in_words(*trap), traceback),
         None => uncommon(error, sandbox, traceback),
     }
@@ -183,19 +188,4 @@ fn trap_in_words(trap: Trap) -> String {
             text.strip_prefix("wasm trap: ").map_or(text.clone(), str::to_owned)
         }
     }
-}
-
-/// One frame a line, innermost first, names as people wrote them.
-fn backtrace(trace: &WasmBacktrace) -> String {
-    let text = trace.to_string();
-    let frames = text.lines().filter_map(|line| {
-        let (number, rest) = line.split_once(": ")?;
-        number.trim().parse::<usize>().ok()?;
-        // An offset may come before the name, and the core module's name does.
-        let rest = rest.split_once(" - ").map_or(rest, |(_, name)| name);
-        let name = rest.split_once('!').map_or(rest, |(_, name)| name);
-        Some(format!("  at {}", crate::capture::printable(name)))
-    });
-    let frames: Vec<String> = frames.collect();
-    format!("wasm backtrace, innermost first:\n{}", frames.join("\n"))
 }

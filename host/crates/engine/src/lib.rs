@@ -2,6 +2,7 @@
 //! it cannot spell Celery.
 
 mod arguments;
+mod backtrace;
 mod bindings;
 mod cache;
 mod capture;
