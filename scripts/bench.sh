@@ -5,5 +5,7 @@ source "$(dirname "$0")/common.sh"
 source "$root/scripts/environment.sh"
 cd "$root"
 
-"$root/scripts/cargo.sh" bench --locked -p umbel-engine
-"$root/scripts/cargo.sh" run --release --locked --quiet -p umbel-bench -- "$@"
+# The whole workspace is named so that the dependencies are those of the tests, built already.
+"$root/scripts/cargo.sh" bench --locked --workspace --bench engine
+"$root/scripts/cargo.sh" build --release --locked --quiet --workspace --bins
+exec "$target/release/umbel-bench" "$@"

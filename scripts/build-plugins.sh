@@ -52,8 +52,9 @@ build_data() {
     fi
     cd "$root/plugins/data"
     mkdir -p "$target/plugins-build"
+    # Without --stub-wasi: what Python says of an unexpected exception reaches the worker's log.
     PYTHONDONTWRITEBYTECODE=1 "$venv/bin/componentize-py" --quiet --wit-path wit --world plugin \
-        componentize data --python-path . --stub-wasi --output "$target/plugins-build/data.wasm"
+        componentize data --python-path . --output "$target/plugins-build/data.wasm"
     put "$target/plugins-build/data.wasm" data
 }
 

@@ -78,7 +78,7 @@ def tour(home: pathlib.Path, log: pathlib.Path) -> None:
         "    (American Statistical Abstract, public domain, from the statsmodels wheel)",
         table,
     )
-    call("rogue.spin", [], "Rust: a task that loops for ever; its limit is 1 s")
+    call("rogue.spin", [], "Rust: a task that loops for ever; its limit is 1 s", ends="FAILURE")
 
 
 class Caller:
@@ -89,7 +89,12 @@ class Caller:
         self.log = log
 
     def __call__(
-        self, name: str, args: list[str], about: str, show: Callable[[Any], str] = json.dumps
+        self,
+        name: str,
+        args: list[str],
+        about: str,
+        show: Callable[[Any], str] = json.dumps,
+        ends: str = "SUCCESS",
     ) -> None:
         typed = " ".join([name, *map(as_typed, args)])
         print(f"\n{bold('umbel call --wait ' + typed)}\n    {dim(about)}")
@@ -105,17 +110,20 @@ class Caller:
         else:
             print(f"    {record['state']}: {exception(record['result'])}")
         print(f"    {dim(self.cost(record['id'], seconds))}")
+        if record["state"] != ends:
+            sys.exit(f"error: {name} should have ended in {ends}")
 
     def cost(self, task_id: str, seconds: float) -> str:
         """Wall and processor time and memory, as the worker logged them."""
-        line = re.compile(rf"\[{task_id}\] (?:succeeded in ([\d.]+)s|raised): .*")
-        for found in line.finditer(self.log.read_text(errors="replace")):
-            bill = re.findall(r" cpu=([\d.]+)ms mem=([\d.]+)MiB", found[0])
-            wall = float(found[1]) * 1000 if found[1] else seconds * 1000
-            if bill:
-                cpu, memory = bill[-1]
-                return f"took {wall:,.1f} ms, {float(cpu):,.1f} ms of a processor, {memory} MiB at most"
-        return f"took {seconds * 1000:,.0f} ms, sending included"
+        log = self.log.read_text(errors="replace")
+        ended = re.search(
+            rf"\[{task_id}\] (?:succeeded in ([\d.]+)s|raised): .*? cpu=([\d.]+)ms mem=([\d.]+)MiB", log, re.DOTALL
+        )
+        if not ended:
+            return f"took {seconds * 1000:,.0f} ms, sending included"
+        wall, cpu, memory = ended.groups()
+        wall = f"{float(wall) * 1000:,.1f} ms" if wall else f"{seconds * 1000:,.0f} ms, sending included"
+        return f"took {wall}; {float(cpu):,.1f} ms of a processor; {memory} MiB of memory"
 
 
 def as_typed(arg: str) -> str:

@@ -39,14 +39,15 @@ def read(text: str) -> tuple[list[str], list[list[str]]]:
 def column(name: str, cells: list[str]) -> Column:
     values = [cell for cell in cells if cell != ""]
     numbers = as_numbers(values)
-    common = Counter(values).most_common(1) if numbers is None else []
+    # Not most_common(): it imports heapq when called, and a running component imports nothing.
+    frequency = Counter(values) if numbers is None else {}
     return Column(
         name=name,
         count=len(values),
         missing=len(cells) - len(values),
         distinct=len(set(values)),
         numbers=describe(numbers) if numbers else None,
-        most_common=common[0][0] if common else None,
+        most_common=max(frequency, key=frequency.__getitem__) if frequency else None,
     )
 
 
