@@ -55,7 +55,8 @@ impl Ended {
         for part in parts {
             assert!(self.text.contains(part), "no `{part}` in:\n{}", self.text);
         }
-        assert_eq!(self.text.matches("error: ").count(), 1, "one message:\n{}", self.text);
+        let messages = self.text.lines().filter(|line| line.starts_with("error: ")).count();
+        assert_eq!(messages, 1, "one message:\n{}", self.text);
         assert_eq!(self.code, code, "exit code:\n{}", self.text);
     }
 

@@ -95,7 +95,7 @@ fn invoke_prints_result_and_bill() {
     assert!(failed.text.contains("TaskError: no luck"), "{}", failed.text);
     assert_eq!(failed.code, 1);
     let misfit = invoke(&["add", "1"]);
-    let words = "TypeError: add() missing 1 required argument: 'y'";
+    let words = "TypeError: add() missing 1 required positional argument: 'y'";
     assert!(misfit.text.contains(words), "{}", misfit.text);
     assert_eq!(misfit.code, 1);
     let endless = invoke(&["sleep", "60", "--time-limit", "200ms"]);
