@@ -138,7 +138,7 @@ fn failure(
     settlement: Settlement,
     facts: &Facts,
 ) -> Verdict {
-    let ending = Ending::Failed { exception: repr(&exception), traceback: traceback.clone() };
+    let ending = Ending::Failed { exception: exception.to_string(), traceback: traceback.clone() };
     let record = record(message, State::Failure, exception.to_value(), traceback, facts);
     Verdict { follow_ups: Vec::new(), record: stored(message, record), ending, settlement }
 }
@@ -159,7 +159,7 @@ fn again(
     };
     let traceback = cause.as_ref().and_then(|cause| cause.traceback.clone());
     let cause = cause.map(exception);
-    let text = cause.as_ref().map_or_else(String::new, repr);
+    let text = cause.as_ref().map_or_else(String::new, Exception::to_string);
     let result = cause.map_or(Value::Null, |cause| cause.to_value());
     let eta = facts.now.checked_add(after).unwrap_or(Timestamp::MAX);
     let record =
@@ -300,12 +300,6 @@ fn is_identifier(text: &str) -> bool {
     text.len() <= 100
         && chars.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
-}
-
-/// `ValueError('bad thing', 42)`.
-fn repr(exception: &Exception) -> String {
-    let args: Vec<String> = exception.args.iter().map(crate::tell::repr).collect();
-    format!("{}({})", exception.kind, args.join(", "))
 }
 
 /// What a guest may name to raise that builtin in a Python caller: exceptions that one message can
