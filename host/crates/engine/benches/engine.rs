@@ -1,1 +1,71 @@
-fn main() {}
+//! What one run costs: a fresh store, an instance, the call, and taking all of it down.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use tokio_util::sync::CancellationToken;
+use umbel_engine::{Engine, EngineConfig, LoadedTask, PluginSource};
+use umbel_task::call::Call;
+use umbel_task::outcome::Outcome;
+use umbel_task::runner::{LogLine, Outbox, OutboxError, Task};
+use umbel_value::Value;
+
+/// Adds two integers without a language's runtime around it.
+const ADD: &str = r#"(component
+    (core module $m
+        (func (export "add") (param i64 i64) (result i64)
+            (i64.add (local.get 0) (local.get 1))))
+    (core instance $i (instantiate $m))
+    (func (export "add") (param "x" s64) (param "y" s64) (result s64)
+        (canon lift (core func $i "add"))))"#;
+
+struct Silent;
+
+impl Outbox for Silent {
+    fn progress(&self, _: String, _: Value) -> Result<(), OutboxError> {
+        Ok(())
+    }
+
+    fn log(&self, _: LogLine) {}
+}
+
+fn add(engine: &Engine, file: &Path) -> Arc<LoadedTask> {
+    let plugin = engine.load(&PluginSource::file(file)).unwrap_or_else(|e| panic!("{e}"));
+    let task = plugin.tasks.iter().find(|t| t.signature().function == "add");
+    task.expect("it has an `add`").clone()
+}
+
+fn runs(criterion: &mut Criterion) {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
+    let engine = Engine::new(&EngineConfig::default()).expect("the engine starts");
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let text = folder.path().join("text.wasm");
+    std::fs::write(&text, wat::parse_str(ADD).expect("it is WAT")).expect("it can be written");
+    let mut tasks = vec![("text", add(&engine, &text))];
+    // Built by `make plugins`.
+    let rust = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../target/plugins/tasks.wasm");
+    if rust.exists() {
+        tasks.push(("rust", add(&engine, &rust)));
+    }
+    let call = Call { args: vec![Value::Int(2), Value::Int(3)], ..Call::default() };
+    for (name, task) in tasks {
+        criterion.bench_function(&format!("add {name}"), |bencher| {
+            bencher.to_async(&runtime).iter(|| async {
+                let stop = CancellationToken::new();
+                let ended = task.run_here(call.clone(), Arc::new(Silent), stop).await;
+                assert_eq!(ended.outcome, Outcome::Done(Value::Int(5)));
+            });
+        });
+        criterion.bench_function(&format!("add {name}, through the guests' threads"), |bencher| {
+            bencher.to_async(&runtime).iter(|| async {
+                let stop = CancellationToken::new();
+                let ended = task.run(call.clone(), Arc::new(Silent), stop).await;
+                assert_eq!(ended.outcome, Outcome::Done(Value::Int(5)));
+            });
+        });
+    }
+}
+
+criterion_group!(benches, runs);
+criterion_main!(benches);

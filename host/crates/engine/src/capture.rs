@@ -256,3 +256,82 @@ impl tokio::io::AsyncWrite for Sink {
         std::task::Poll::Ready(Ok(()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use umbel_task::runner::OutboxError;
+
+    #[derive(Default)]
+    struct Recorder(Mutex<Vec<LogLine>>);
+
+    impl Outbox for Recorder {
+        fn progress(&self, _: String, _: Value) -> Result<(), OutboxError> {
+            Ok(())
+        }
+
+        fn log(&self, line: LogLine) {
+            self.0.lock().expect("no test panics with it").push(line);
+        }
+    }
+
+    /// The lines that come of these writes to standard output, and the bytes counted.
+    fn lines(most: u64, writes: &[&[u8]]) -> (Vec<String>, u64) {
+        let recorder = Arc::new(Recorder::default());
+        let journal = Journal::new(recorder.clone(), most);
+        let mut stream = journal.stream(Source::Stdout);
+        for write in writes {
+            stream.write(Bytes::copy_from_slice(write)).expect("it takes everything");
+        }
+        let used = journal.finish();
+        let lines = std::mem::take(&mut *recorder.0.lock().expect("no test panics with it"));
+        (lines.into_iter().map(|line| line.message).collect(), used)
+    }
+
+    #[test]
+    fn a_line_is_a_line_however_it_is_written() {
+        let (given, used) = lines(100, &[b"one\ntw", b"o\r\n\n", b"three"]);
+        assert_eq!(given, ["one", "two", "three"]);
+        assert_eq!(used, 15);
+    }
+
+    #[test]
+    fn nothing_that_moves_a_cursor_or_forges_a_line_gets_through() {
+        let (given, _) =
+            lines(100, &[b"a\x1b[2Jb\x07\rc\tr\xffx\n", "\u{202e}evil\u{9b}".as_bytes()]);
+        assert_eq!(given, ["a\\x1b[2Jb\\x07\\rc\tr\u{fffd}x", "\\u{202e}evil\\u{9b}"]);
+    }
+
+    #[test]
+    fn what_is_beyond_the_limit_is_dropped_and_counted() {
+        let (given, used) = lines(10, &[b"12345\n", b"67890\n", b"more\n"]);
+        let note = "7 bytes of output dropped beyond the limit of 10";
+        assert_eq!(given, ["12345", "6789", note]);
+        assert_eq!(used, 10);
+    }
+
+    #[test]
+    fn an_endless_line_is_cut_into_pieces() {
+        let piece = [b'x'; 10_000];
+        let (given, used) = lines(64 << 10, &[&piece[..]; 20]);
+        assert_eq!(given.len(), 5);
+        assert!(given[..4].iter().all(|line| line.len() == LONGEST_LINE));
+        assert_eq!(
+            given[4],
+            format!("{} bytes of output dropped beyond the limit of 65536", 200_000 - 65_536)
+        );
+        assert_eq!(used, 65_536);
+    }
+
+    #[test]
+    fn a_log_line_is_cut_at_a_whole_character() {
+        let recorder = Arc::new(Recorder::default());
+        let journal = Journal::new(recorder.clone(), 6);
+        journal.write(Level::Info, "grün\u{1b}es", "{}");
+        journal.write(Level::Info, "more", "");
+        assert_eq!(journal.finish(), 6);
+        let lines = recorder.0.lock().expect("no test panics with it");
+        assert_eq!(lines[0].message, "grün\\x1b");
+        assert_eq!(lines.len(), 2, "{lines:?}");
+    }
+}

@@ -189,3 +189,90 @@ fn trap_in_words(trap: Trap) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shape::Shape;
+
+    fn err(complaint: Complaint, val: Option<Val>) -> Outcome {
+        let give = Give::Result { ok: None, err: complaint };
+        returned(&give, Some(Val::Result(Err(val.map(Box::new)))), 1000).0
+    }
+
+    fn text(text: &str) -> Val {
+        Val::String(text.to_owned())
+    }
+
+    fn some(val: Val) -> Val {
+        Val::Option(Some(Box::new(val)))
+    }
+
+    fn failure(data: Val) -> Val {
+        let fields = [("kind", text("Odd")), ("message", text("no luck")), ("data", data)];
+        Val::Record(fields.map(|(name, val)| (name.to_owned(), val)).to_vec())
+    }
+
+    fn ending(case: &str, payload: Option<Val>) -> Outcome {
+        let val = Val::Variant(case.to_owned(), payload.map(Box::new));
+        err(Complaint::Ending(Shape::Text), Some(val))
+    }
+
+    fn odd(args: Vec<Value>) -> Failure {
+        Failure { kind: Kind::Guest("Odd".to_owned()), args, traceback: None }
+    }
+
+    #[test]
+    fn an_error_of_text_or_of_another_type_is_a_task_error() {
+        let failed =
+            |args| Outcome::Failed(Failure { kind: Kind::Own("TaskError"), args, traceback: None });
+        let given = err(Complaint::Text, Some(text("no")));
+        assert_eq!(given, failed(vec![Value::Text("no".to_owned())]));
+        let given = err(Complaint::Other(Shape::U8), Some(Val::U8(7)));
+        assert_eq!(given, failed(vec![Value::Int(7)]));
+        let nothing = "the task returned an error without a value";
+        assert_eq!(err(Complaint::Nothing, None), failed(vec![Value::Text(nothing.to_owned())]));
+    }
+
+    #[test]
+    fn an_error_of_the_contracts_own_type_says_how_the_task_ends() {
+        let message = Value::Text("no luck".to_owned());
+        let plain = failure(Val::Option(None));
+        let failed = Outcome::Failed(odd(vec![message.clone()]));
+        assert_eq!(ending("failed", Some(plain.clone())), failed);
+        let with_data = failure(some(text("[1]")));
+        let args = vec![message.clone(), Value::List(vec![Value::Int(1)])];
+        assert_eq!(ending("failed", Some(with_data)), Outcome::Failed(odd(args)));
+        let retry = |cause, after, max| {
+            let fields = [("cause", cause), ("after-ms", after), ("max", max)];
+            Val::Record(fields.map(|(name, val)| (name.to_owned(), val)).to_vec())
+        };
+        let none = || Val::Option(None);
+        let expected = Outcome::Retry { cause: None, after: None, max: None };
+        assert_eq!(ending("retry", Some(retry(none(), none(), none()))), expected);
+        let expected = Outcome::Retry {
+            cause: Some(odd(vec![message])),
+            after: Some(Duration::from_millis(1500)),
+            max: Some(7),
+        };
+        let given = retry(some(plain), some(Val::U64(1500)), some(Val::U32(7)));
+        assert_eq!(ending("retry", Some(given)), expected);
+        let reject = ending("reject", Some(Val::Bool(true)));
+        assert_eq!(reject, Outcome::Rejected { requeue: true });
+        assert_eq!(ending("ignore", None), Outcome::Ignored);
+    }
+
+    #[test]
+    fn data_that_is_no_json_fails_the_task_and_says_so() {
+        let given = ending("failed", Some(failure(some(text("{")))));
+        let Outcome::Failed(Failure { args, .. }) = given else { panic!("{given:?}") };
+        let [Value::Text(message)] = &args[..] else { panic!("{args:?}") };
+        assert!(message.starts_with("the task's result is not JSON"), "{message}");
+    }
+
+    #[test]
+    fn an_error_counts_towards_the_output_limit() {
+        let given = err(Complaint::Text, Some(text(&"x".repeat(2000))));
+        assert_eq!(given, Outcome::OverLimit(Limit::Output(1000), None));
+    }
+}

@@ -48,3 +48,39 @@ fn text_size(text: &str) -> u64 {
         .sum();
     escaped + 2
 }
+
+#[cfg(test)]
+mod tests {
+    use super::json_size;
+    use umbel_value::{Map, Value};
+
+    #[test]
+    fn the_size_is_that_of_the_text() {
+        let map =
+            Map::from_iter([("a\"b".to_owned(), Value::Null), (String::new(), Value::Int(-10))]);
+        for value in [
+            Value::Null,
+            Value::Bool(false),
+            Value::Int(0),
+            Value::Int(i64::MIN),
+            Value::Int(999),
+            Value::Big("-123456789012345678901234567890".to_owned()),
+            Value::Float(2.5),
+            Value::Text("ü\u{1}\n\"\\".to_owned()),
+            Value::List(vec![]),
+            Value::List(vec![Value::Int(1), Value::Text(String::new())]),
+            Value::Map(map),
+        ] {
+            assert_eq!(json_size(&value), value.to_json().len() as u64, "{}", value.to_json());
+        }
+    }
+
+    #[test]
+    fn bytes_are_never_counted_too_small() {
+        for length in [0, 1, 2, 3, 1000] {
+            let value = Value::Bytes(vec![255; length]);
+            let (counted, real) = (json_size(&value), value.to_json().len() as u64);
+            assert!(counted >= real && counted <= real + 4, "{length}: {counted} for {real}");
+        }
+    }
+}

@@ -274,3 +274,23 @@ async fn five_megabytes_go_in_and_out() {
     assert_eq!(ended.outcome, Outcome::Done(Value::Bytes(bytes)));
     assert!(ended.cost.output > 5_000_000);
 }
+
+#[tokio::test]
+async fn an_async_function_is_a_task_as_well() {
+    let bench = Bench::new();
+    let task = bench.task(
+        r#"(component
+            (core module $m
+                (import "" "task.return" (func $return (param i64)))
+                (func (export "add") (param i64 i64) (result i32)
+                    (call $return (i64.add (local.get 0) (local.get 1)))
+                    (i32.const 0))
+                (func (export "resume") (param i32 i32 i32) (result i32) unreachable))
+            (core func $return (canon task.return (result s64)))
+            (core instance $i (instantiate $m (with "" (instance
+                (export "task.return" (func $return))))))
+            (func (export "add") async (param "x" s64) (param "y" s64) (result s64)
+                (canon lift (core func $i "add") async (callback (core func $i "resume")))))"#,
+    );
+    assert_eq!(run(&task, "[2, 3]").await.outcome, Outcome::Done(Value::Int(5)));
+}
