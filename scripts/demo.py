@@ -26,9 +26,9 @@ NOBODY = "nobody"
 READY_WITHIN = 300
 
 CONFIG = """\
-broker = "sqlite://{home}/umbel.db"
+broker = "sqlite://{home}/state/umbel.db"
 plugin-folder = "{plugins}"
-cache = "{home}/cache"
+cache = "{home}/state/cache"
 drain-timeout = "10s"
 
 # This one loops for ever: give it little.
@@ -167,20 +167,23 @@ def written(home: pathlib.Path, name: str, content: bytes) -> str:
 def folders() -> tuple[pathlib.Path, pathlib.Path]:
     """Where the demo lives and its plugins: below target/, unless the worker's user cannot go there."""
     home, plugins = TARGET / "demo", PLUGINS
-    if os.getuid() == 0:
-        nobody = pwd.getpwnam(NOBODY)
-        if not all(folder.stat().st_mode & 0o001 for folder in [ROOT, *ROOT.parents, TARGET, PLUGINS]):
-            home = pathlib.Path(tempfile.gettempdir()) / "umbel-demo"
-            if home.exists() and home.stat().st_uid != nobody.pw_uid:
-                sys.exit(f"error: {home} is not the demo's own\nhelp: remove it")
-            plugins = home / "plugins"
+    ways = [TARGET, PLUGINS, *TARGET.parents]
+    if os.getuid() == 0 and not all(folder.stat().st_mode & 0o001 for folder in ways):
+        home = pathlib.Path(tempfile.gettempdir()) / "umbel-demo"
+        plugins = home / "plugins"
     home.mkdir(parents=True, exist_ok=True)
+    if home.lstat().st_uid != os.getuid():
+        sys.exit(f"error: {home} belongs to somebody else\nhelp: remove it")
     if plugins != PLUGINS:
         shutil.copytree(PLUGINS, plugins, dirs_exist_ok=True)
-    for old in home.glob("umbel.db*"):
+    # The worker's own: nothing else here is written by it.
+    state = home / "state"
+    state.mkdir(exist_ok=True)
+    for old in state.glob("umbel.db*"):
         old.unlink()
     if os.getuid() == 0:
-        os.chown(home, nobody.pw_uid, nobody.pw_gid)
+        nobody = pwd.getpwnam(NOBODY)
+        os.chown(state, nobody.pw_uid, nobody.pw_gid)
     return home, plugins
 
 
