@@ -199,7 +199,12 @@ async fn a_line_that_is_dead_without_a_word_is_noticed() {
 
     proxy.swallow.store(true, Ordering::Relaxed);
     publish(&broker, "q", "after").await;
-    let delivery = next(&mut consumer).await;
+    let mut delivery = next(&mut consumer).await;
+    if body(&delivery) == "before" {
+        // Its acknowledgement was on the line when that broke.
+        ack(delivery).await;
+        delivery = next(&mut consumer).await;
+    }
     assert_eq!(body(&delivery), "after");
     ack(delivery).await;
 }
