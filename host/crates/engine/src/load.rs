@@ -205,10 +205,10 @@ struct Compiled {
 
 /// Takes a component's code from the cache, or compiles it and keeps it there.
 fn compiled(shared: &Shared, bytes: &[u8], digest: &str) -> Result<Compiled, Refusal> {
-    if let Some(entry) = shared.cache.as_ref().and_then(|cache| cache.get(digest)) {
-        if let Ok(component) = open_compiled(&shared.engine, &entry.code) {
-            return Ok(Compiled { component, description: entry.description, from_cache: true });
-        }
+    if let Some(entry) = shared.cache.as_ref().and_then(|cache| cache.get(digest))
+        && let Ok(component) = open_compiled(&shared.engine, &entry.code)
+    {
+        return Ok(Compiled { component, description: entry.description, from_cache: true });
     }
     let invalid = |e: wasmtime::Error| {
         let help = "check it with `wasm-tools validate --features all`";
