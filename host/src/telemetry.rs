@@ -1,5 +1,6 @@
 //! The log: Celery's line format or JSON, Celery's level names.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::io::IsTerminal;
 
@@ -137,11 +138,17 @@ impl Visit for Fields {
     }
 }
 
-fn safe(text: &str) -> std::borrow::Cow<'_, str> {
-    match text.contains("://") {
-        true => redact(text).into(),
-        false => text.into(),
+/// Without passwords and without what would steer a terminal: results and guests' texts pass here.
+fn safe(text: &str) -> Cow<'_, str> {
+    let mut text = Cow::Borrowed(text);
+    if text.contains("://") {
+        text = redact(&text).into();
     }
+    let steers = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if text.contains(steers) {
+        text = text.replace(steers, "\u{fffd}").into();
+    }
+    text
 }
 
 fn name(level: Level) -> &'static str {
@@ -167,4 +174,18 @@ fn now() -> impl fmt::Display {
         time.second(),
         time.millisecond()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_hold_neither_passwords_nor_escapes() {
+        assert_eq!(
+            safe("amqp://u:p@h \x1b[31mred\r\n\ttab"),
+            "amqp://u:**@h \u{fffd}[31mred\u{fffd}\n\ttab"
+        );
+        assert!(matches!(safe("plain\ntext"), Cow::Borrowed(_)));
+    }
 }
