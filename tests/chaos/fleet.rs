@@ -39,10 +39,7 @@ pub(crate) trait Fleet {
 }
 
 fn worker(broker: &str, results: &str) -> Worker {
-    Worker::on(broker)
-        .results(results)
-        .plugin("tasks", paths::plugin("tasks"))
-        .args(&["-l", "warning"])
+    Worker::on(broker).results(results).plugin("tasks", paths::plugin("tasks"))
 }
 
 /// The embedded broker: one file.
@@ -104,12 +101,24 @@ const HELPERS: &str = "
 results = app.backend.client
 ids = []
 
+# Nobody subscribes to the results: they are looked up.
+app.backend.on_task_call = lambda *args, **kwargs: None
+
 def send(count):
-    with app.pool.acquire(block=True) as connection:
-        producer = app.amqp.Producer(connection)
+    with app.connection_for_write() as connection:
+        channel = connection.channel()
+        unconfirmed = set()
+        if connection.transport.driver_type == 'amqp':
+            # What is not confirmed is not on the disk.
+            channel.confirm_select()
+            unconfirmed.update(range(1, count + 1))
+            channel.events['basic_ack'].add(lambda tag, multiple: unconfirmed.difference_update(
+                range(1, tag + 1) if multiple else [tag]))
+        producer = app.amqp.Producer(channel)
         for number in range(count):
-            # Nobody subscribes to the results: they are looked up.
             ids.append(app.send_task('tasks.add', (number, 1), producer=producer).id)
+        while unconfirmed:
+            connection.drain_events(timeout=60)
 
 def records(numbers):
     found = results.mget([app.backend.get_key_for_task(ids[number]) for number in numbers])
@@ -124,9 +133,6 @@ impl Python {
     /// `results` must be a Redis.
     fn connect(broker: &str, results: &str) -> Python {
         let mut peer = Peer::connect(broker, results);
-        // Messages count as sent when the broker has confirmed them.
-        peer.exec("app.conf.broker_transport_options = {'confirm_publish': True}");
-        peer.exec("app.backend.on_task_call = lambda *args, **kwargs: None");
         peer.exec(HELPERS);
         Python { peer }
     }
