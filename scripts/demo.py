@@ -117,7 +117,7 @@ class Caller:
         """Wall and processor time and memory, as the worker logged them."""
         log = self.log.read_text(errors="replace")
         ended = re.search(
-            rf"\[{task_id}\] (?:succeeded in ([\d.]+)s|raised): .*? cpu=([\d.]+)ms mem=([\d.]+)MiB", log, re.DOTALL
+            rf"\[{task_id}\] (?:succeeded in|raised after) ([\d.]+)s: .*? cpu=([\d.]+)ms mem=([\d.]+)MiB", log, re.DOTALL
         )
         if not ended:
             return f"took {seconds * 1000:,.0f} ms, sending included"

@@ -105,7 +105,10 @@ impl Tally {
             Ending::Failed { exception, traceback } => {
                 let traceback = traceback.as_deref().unwrap_or_default();
                 let line = if traceback.is_empty() { "" } else { "\n" };
-                error!("Task {name}[{id}] raised: {exception}{bill}{line}{traceback}");
+                let exception = one_line(exception, MAX_EXCEPTION);
+                error!(
+                    "Task {name}[{id}] raised after {runtime:.6}s: {exception}{bill}{line}{traceback}"
+                );
             }
             Ending::Retry { after, cause } => {
                 let after = after.as_secs_f64();
@@ -169,7 +172,47 @@ fn name(message: &Message) -> &str {
     message.shadow.as_deref().filter(|shadow| !shadow.is_empty()).unwrap_or(&message.task)
 }
 
-/// Short Python-like text of a value, for people.
-pub(crate) fn repr(value: &Value) -> String {
-    umbel_protocol::repr::repr(value)
+/// Short Python-like text of a value, for people: one line, whatever is in it.
+fn repr(value: &Value) -> String {
+    one_line(&umbel_protocol::repr::repr(value), MAX_RESULT)
+}
+
+/// Characters of an exception that the log shows.
+const MAX_EXCEPTION: usize = 1000;
+
+/// Characters of a result that the log shows.
+const MAX_RESULT: usize = 200;
+
+/// Cuts text to `most` characters and writes its control characters as escapes: a guest must not be
+/// able to forge a line.
+fn one_line(text: &str, most: usize) -> String {
+    let mut line = String::new();
+    for (count, character) in text.chars().enumerate() {
+        match character {
+            _ if count == most => {
+                line.push_str("...");
+                break;
+            }
+            '\n' => line.push_str("\\n"),
+            control if control.is_control() => line.extend(control.escape_unicode()),
+            other => line.push(other),
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_cannot_forge_a_log_line_or_steer_a_terminal() {
+        assert_eq!(one_line("a\n[INFO] forged\x1b[2J", 99), "a\\n[INFO] forged\\u{1b}[2J");
+    }
+
+    #[test]
+    fn a_long_result_is_cut_at_a_character() {
+        assert_eq!(one_line("äöü", 2), "äö...");
+        assert_eq!(one_line("äöü", 3), "äöü");
+    }
 }
