@@ -128,6 +128,8 @@ impl Link {
         let address = self.address.clone();
         match reply_code(&error) {
             Some(403 | 530) => BrokerError::Refused { address, source: error.into() },
+            // Closed by an operator or a server that stops; or its trouble, not ours.
+            Some(320 | 541) => BrokerError::Unreachable { address, source: error.into() },
             Some(_) => BrokerError::Other { what: what.to_owned(), source: error.into() },
             None => BrokerError::Unreachable { address, source: error.into() },
         }

@@ -49,6 +49,8 @@ pub(crate) struct Lanes<D> {
 pub(crate) enum Step {
     /// One more consumer.
     Add { lane: usize, count: u16 },
+    /// One more consumer for a queue that could use what the others leave idle.
+    Grow { lane: usize, count: u16 },
     /// One consumer instead of all there are.
     Replace { lane: usize, count: u16 },
     /// End the newest consumer.
@@ -140,7 +142,7 @@ impl<D> Lanes<D> {
             return Some(Step::Replace { lane, count: self.window });
         }
         let room = usize::from(self.window) - self.lanes[lane].limit();
-        Some(Step::Add { lane, count: free.min(u16::try_from(room).unwrap_or(free)) })
+        Some(Step::Grow { lane, count: free.min(u16::try_from(room).unwrap_or(free)) })
     }
 }
 
@@ -176,7 +178,9 @@ mod tests {
             for _ in 0..100 {
                 match self.lanes.step() {
                     None => return,
-                    Some(Step::Add { lane, count }) => self.add(lane, count),
+                    Some(Step::Add { lane, count } | Step::Grow { lane, count }) => {
+                        self.add(lane, count);
+                    }
                     Some(Step::Replace { lane, count }) => {
                         self.lanes.lanes[lane].consumers.clear();
                         self.add(lane, count);

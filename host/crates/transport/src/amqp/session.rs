@@ -4,6 +4,7 @@ use std::future::{Future, pending, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, Stream, StreamExt};
@@ -11,6 +12,7 @@ use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicNackOptions, Basi
 use lapin::types::ShortString;
 use lapin::{Channel, Connection};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use umbel_protocol::message::{RawMessage, Route};
 
 use super::change::{Change, Changed};
@@ -21,6 +23,10 @@ use super::table;
 use super::topology::{self, Existing};
 use crate::broker::BrokerError;
 use crate::delivery::{Delivery, Receipt, Settle, Tag};
+
+/// Slots must be free for so long before a queue gets more than its share: while all are busy,
+/// one of them often has to wait a moment.
+const IDLE: Duration = Duration::from_millis(20);
 
 /// So many deliveries are taken from the library before anything else gets its turn.
 const BATCH: usize = 256;
@@ -42,6 +48,8 @@ pub(crate) struct Session {
     /// The one change of consumers that is under way.
     change: Option<BoxFuture<'static, Result<Changed, BrokerError>>>,
     ids: u32,
+    /// Since when slots are free that another queue could use.
+    idle: Option<Instant>,
 }
 
 struct Source {
@@ -58,6 +66,8 @@ pub(crate) enum Event {
     Changed(Box<Result<Changed, BrokerError>>),
     /// Some settlements are written.
     Written,
+    /// Slots were free for long enough.
+    Idle,
 }
 
 /// A stream of deliveries came to its end.
@@ -95,6 +105,7 @@ impl Session {
             writes: FuturesUnordered::new(),
             change: None,
             ids: 0,
+            idle: None,
         };
         while session.streams.len() < queues.len() {
             let Some(step) = session.lanes.step() else { break };
@@ -107,12 +118,22 @@ impl Session {
     /// Starts the next change of consumers, if one is due and none is under way.
     pub(crate) fn adjust(&mut self) {
         if self.change.is_some() {
+            self.idle = None;
             return;
         }
-        if let Some(step) = self.lanes.step() {
+        let step = self.lanes.step();
+        if let Some(Step::Grow { .. }) = step
+            && self.lanes.lanes.len() > 1
+            && self.idle.get_or_insert_with(Instant::now).elapsed() < IDLE
+        {
+            return;
+        }
+        self.idle = None;
+        if let Some(step) = step {
             // A queue without consumers was deleted or moved: it may have to be declared anew.
             let lane = match step {
-                Step::Add { lane, .. } | Step::Replace { lane, .. } | Step::End { lane } => lane,
+                Step::Add { lane, .. } | Step::Grow { lane, .. } => lane,
+                Step::Replace { lane, .. } | Step::End { lane } => lane,
             };
             let declare = self.lanes.lanes[lane].consumers.is_empty();
             self.change = Some(self.carry_out(step, declare));
@@ -121,7 +142,13 @@ impl Session {
 
     /// The next thing that happens. Cancel safe.
     pub(crate) async fn event(&mut self) -> Event {
-        let Session { streams, writes, change, .. } = self;
+        let Session { streams, writes, change, idle, .. } = self;
+        let idle_enough = async {
+            match idle {
+                Some(since) => tokio::time::sleep_until(*since + IDLE).await,
+                None => pending().await,
+            }
+        };
         let changed = async {
             match change.as_mut() {
                 Some(change) => change.await,
@@ -134,6 +161,7 @@ impl Session {
                 Event::Changed(Box::new(changed))
             }
             Some(()) = writes.next() => Event::Written,
+            () = idle_enough => Event::Idle,
             event = poll_fn(|context| poll_streams(streams, context)) => event,
         }
     }
@@ -145,7 +173,7 @@ impl Session {
         settle_to: &mpsc::UnboundedSender<Settle>,
     ) -> Result<(), Lost> {
         match event {
-            Event::Written => Ok(()),
+            Event::Written | Event::Idle => Ok(()),
             Event::Changed(changed) => {
                 self.changed((*changed).map_err(Lost)?);
                 Ok(())
@@ -283,12 +311,14 @@ impl Session {
     ) -> BoxFuture<'static, Result<Changed, BrokerError>> {
         self.ids += 1;
         let (lane, count) = match step {
-            Step::Add { lane, count } | Step::Replace { lane, count } => (lane, Some(count)),
+            Step::Add { lane, count }
+            | Step::Grow { lane, count }
+            | Step::Replace { lane, count } => (lane, Some(count)),
             Step::End { lane } => (lane, None),
         };
         let consumers = &self.lanes.lanes[lane].consumers;
         let ending = match step {
-            Step::Add { .. } => Vec::new(),
+            Step::Add { .. } | Step::Grow { .. } => Vec::new(),
             Step::Replace { .. } => consumers.clone(),
             Step::End { .. } => consumers.last().cloned().into_iter().collect(),
         };
