@@ -40,9 +40,9 @@ pub(super) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
     if settings.task_events {
         warn!("task events (-E) are not supported by this version; none are sent");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .thread_name("umbel-io")
+    // One thread, this one: what a message needs of IO is little, and handing it from thread to
+    // thread costs more than doing it.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime for brokers")?;
