@@ -28,7 +28,11 @@ pub(crate) fn start(level: LogLevel, format: LogFormat) {
     };
     // Libraries speak up only when something is wrong, and never louder than we may.
     let others = ours.min(LevelFilter::WARN);
-    let filter = Targets::new().with_default(others).with_target("umbel", ours);
+    let filter = Targets::new()
+        .with_default(others)
+        .with_target("umbel", ours)
+        // It tells of every lost connection as an error; the transport tells of it once, with what follows.
+        .with_target("lapin", LevelFilter::OFF);
     let colour = std::io::stderr().is_terminal() && !no_colour();
     let layer = tracing_subscriber::fmt::layer().with_writer(Stderr).log_internal_errors(false);
     let registry = tracing_subscriber::registry().with(filter);

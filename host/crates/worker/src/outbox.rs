@@ -101,7 +101,6 @@ impl Outbox for Shared {
         pending.latest = Some((state, meta));
         if !pending.writing {
             pending.writing = true;
-            #[expect(clippy::disallowed_methods, reason = "its handle is awaited in `close`")]
             let writer = outbox.io.spawn(Arc::clone(outbox).write(Arc::clone(store)));
             pending.writer = Some(writer);
         }

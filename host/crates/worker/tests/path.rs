@@ -1,5 +1,7 @@
 //! The path of one message, with a broker, a store and tasks in memory.
 
+#![expect(clippy::unwrap_used, reason = "a test may end where its helpers cannot go on")]
+
 mod fakes;
 
 use std::sync::Arc;
