@@ -166,7 +166,6 @@ fn task_json(task: &LoadedTask) -> Value {
             "fuel": sandbox.fuel,
             "output": show_size(sandbox.output),
             "log": show_size(sandbox.log),
-            "deliveries": policy.handling.deliveries,
         },
     })
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::plugins::{self, PluginTable};
+use super::plugins::{self, LIMITS_NOT_YET, PluginTable};
 use super::table::{Kind, SETTINGS, Setting};
 use crate::fault::Fault;
 
@@ -33,9 +33,6 @@ const NOT_YET: &[(&str, &str)] = &[
     ("policy", "`policy` (grants by pattern) is not supported by this version"),
     ("beat", "`beat` (scheduled tasks) is not supported by this version"),
 ];
-
-const LIMITS_NOT_YET: &[(&str, &str)] =
-    &[("concurrency", "`limits.concurrency` is not supported by this version")];
 
 /// Reads the text of the file at `path`, which is used for messages and relative paths alone.
 pub(crate) fn parse(path: &Path, text: &str) -> Result<File, Fault> {

@@ -275,7 +275,6 @@ impl Resolver {
         policy.sandbox.fuel = self.read("limits.fuel", values::fuel)?;
         policy.sandbox.output = self.read("limits.output", units::size)?;
         policy.sandbox.log = self.read("limits.log", units::size)?;
-        policy.handling.deliveries = self.read("limits.deliveries", values::at_least_one)?;
         Ok(policy)
     }
 

@@ -10,7 +10,7 @@ use umbel_task::policy::{Acks, Retry, Sandbox, TaskPolicy};
 use super::file::Table;
 use super::table::Kind;
 use super::units;
-use super::values::{at_least_one, fuel, switch, time_limit};
+use super::values::{fuel, switch, time_limit};
 use crate::fault::Fault;
 
 /// One plugin's table.
@@ -43,7 +43,6 @@ pub(crate) struct Limits {
     pub(crate) fuel: Option<Option<u64>>,
     pub(crate) output: Option<u64>,
     pub(crate) log: Option<u64>,
-    pub(crate) deliveries: Option<u32>,
 }
 
 /// A retry policy as far as a table names it.
@@ -66,7 +65,6 @@ impl Limits {
         set(&mut sandbox.fuel, &self.fuel);
         set(&mut sandbox.output, &self.output);
         set(&mut sandbox.log, &self.log);
-        set(&mut policy.handling.deliveries, &self.deliveries);
         policy
     }
 }
@@ -94,8 +92,10 @@ fn set<T: Clone>(slot: &mut T, value: &Option<T>) {
 const GRANTS: &str = "`allow` (HTTP, environment, folders, submitting tasks) is not supported by \
                       this version";
 const PLUGIN_NOT_YET: &[(&str, &str)] = &[("allow", GRANTS)];
-const LIMITS_NOT_YET: &[(&str, &str)] =
-    &[("concurrency", "`limits.concurrency` is not supported by this version")];
+pub(super) const LIMITS_NOT_YET: &[(&str, &str)] = &[
+    ("concurrency", "`limits.concurrency` is not supported by this version"),
+    ("deliveries", "`limits.deliveries` is not supported by this version"),
+];
 const TASK_NOT_YET: &[(&str, &str)] = &[
     ("allow", GRANTS),
     ("rate-limit", "`rate-limit` is not supported by this version"),
@@ -134,7 +134,7 @@ pub(super) fn read(table: &Table<'_, '_>, name: &str) -> Result<PluginTable, Fau
 }
 
 fn limits(table: &Table<'_, '_>) -> Result<Limits, Fault> {
-    table.check_keys(&["time", "memory", "fuel", "output", "log", "deliveries"], LIMITS_NOT_YET)?;
+    table.check_keys(&["time", "memory", "fuel", "output", "log"], LIMITS_NOT_YET)?;
     let mut limits = Limits::default();
     for (key, value) in table.entries {
         let key = key.get_ref().as_ref();
@@ -143,8 +143,7 @@ fn limits(table: &Table<'_, '_>) -> Result<Limits, Fault> {
             "memory" => limits.memory = Some(read_as(table, Kind::Size, key, value, units::size)?),
             "fuel" => limits.fuel = Some(read_as(table, Kind::Fuel, key, value, fuel)?),
             "output" => limits.output = Some(read_as(table, Kind::Size, key, value, units::size)?),
-            "log" => limits.log = Some(read_as(table, Kind::Size, key, value, units::size)?),
-            _ => limits.deliveries = Some(read_as(table, Kind::Count, key, value, at_least_one)?),
+            _ => limits.log = Some(read_as(table, Kind::Size, key, value, units::size)?),
         }
     }
     Ok(limits)

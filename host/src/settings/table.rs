@@ -293,7 +293,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         long: "output-limit",
         kind: Kind::Size,
         value: "SIZE",
-        default: "4MiB",
+        default: "8MiB",
         heading: Heading::Limits,
         help: "The result as JSON",
         ..BASE
@@ -306,16 +306,6 @@ pub(crate) const SETTINGS: &[Setting] = &[
         default: "64KiB",
         heading: Heading::Limits,
         help: "What a run may log or print; more is dropped and counted",
-        ..BASE
-    },
-    Setting {
-        key: "limits.deliveries",
-        long: "delivery-limit",
-        kind: Kind::Count,
-        value: "N",
-        default: "5",
-        heading: Heading::Limits,
-        help: "Deliveries of one message that may take the worker down before it is given up",
         ..BASE
     },
 ];

@@ -79,15 +79,6 @@ pub(super) fn time_limit(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// A count that must not be zero.
-pub(super) fn at_least_one(text: &str) -> Result<u32, String> {
-    match text.parse::<u32>() {
-        Ok(0) => Err("must be at least 1".into()),
-        Ok(number) => Ok(number),
-        Err(_) => Err(format!("`{text}` is not a whole number from 1 to {}", u32::MAX)),
-    }
-}
-
 /// `true`, `false`, and what people write in the environment.
 pub(super) fn switch(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {

@@ -32,7 +32,7 @@ impl Default for Sandbox {
             time: Duration::from_secs(300),
             memory: 256 << 20,
             fuel: None,
-            output: 4 << 20,
+            output: 8 << 20,
             log: 64 << 10,
             stack: 512 << 10,
         }
@@ -43,14 +43,12 @@ impl Default for Sandbox {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Handling {
     pub acks: Acks,
-    /// How many deliveries of one message that took the process down are allowed.
-    pub deliveries: u32,
     pub retry: Retry,
 }
 
 impl Default for Handling {
     fn default() -> Self {
-        Self { acks: Acks::Late, deliveries: 5, retry: Retry::default() }
+        Self { acks: Acks::Late, retry: Retry::default() }
     }
 }
 
