@@ -7,7 +7,7 @@ use anyhow::Context;
 use umbel_transport::address::{Address, Scheme};
 use umbel_transport::amqp::{AmqpBroker, AmqpOptions, RpcStore};
 use umbel_transport::broker::Broker;
-use umbel_transport::redis::{RedisBroker, RedisOptions, RedisStore, StoreOptions};
+use umbel_transport::redis::{RedisBroker, RedisOptions, RedisRpcStore, RedisStore, StoreOptions};
 use umbel_transport::results::ResultStore;
 use umbel_transport::sqlite::{SqliteBroker, SqliteOptions, SqliteStore};
 
@@ -70,6 +70,10 @@ async fn store(settings: &Settings, address: &Address) -> anyhow::Result<Arc<dyn
             }
             Scheme::Sqlite => {
                 Arc::new(SqliteStore::open(address.clone(), Some(RESULTS_EXPIRE)).await?)
+            }
+            Scheme::Rpc if settings.broker.scheme == Scheme::Redis => {
+                let broker = settings.broker.clone();
+                Arc::new(RedisRpcStore::connect(broker, RedisOptions::default()).await?)
             }
             Scheme::Rpc | Scheme::Amqp => {
                 Arc::new(RpcStore::connect(settings.broker.clone(), AmqpOptions::default()).await?)

@@ -79,7 +79,7 @@ fn an_sqlite_file_that_may_not_be_written_is_named() {
 fn result_backends_that_do_not_fit_are_refused() {
     let folder = folder("");
     for (backend, part) in [
-        ("rpc://", "`rpc://` needs an amqp:// broker"),
+        ("rpc://", "`rpc://` needs an amqp:// or redis:// broker"),
         ("amqp://h", "write `rpc://`"),
         ("mysql://u:hunter2@h", "not a known kind"),
     ] {

@@ -328,8 +328,8 @@ impl Resolver {
             Scheme::Amqp => Err(found
                 .fault("`amqp://` is not a result backend")
                 .help("results over RabbitMQ: write `rpc://`, as with Celery")),
-            Scheme::Rpc if broker.scheme != Scheme::Amqp => Err(found
-                .fault("`rpc://` needs an amqp:// broker")
+            Scheme::Rpc if broker.scheme == Scheme::Sqlite => Err(found
+                .fault("`rpc://` needs an amqp:// or redis:// broker")
                 .help("leave the result backend out: results then go to the broker itself")),
             _ => Ok(Some(results)),
         }

@@ -93,7 +93,7 @@ fn mistakes_are_named_with_their_place_and_a_way_out() {
         ("broker = ", ":1: ", ""),
         ("plugins = 'dir'", ":1: `plugins` must be a table, not text", "plugin-folder"),
         ("broker = 'rpc://'", ":1: `broker`: `rpc://` is a result backend", "name a broker"),
-        ("result-backend = 'rpc://'", "`rpc://` needs an amqp:// broker", "leave"),
+        ("result-backend = 'rpc://'", "`rpc://` needs an amqp:// or redis:// broker", "leave"),
         ("loglevel = 'loud'", ":1: `loglevel`: `loud` is no level", ""),
         ("concurrency = 1\nworker_concurrency = 2", ":2: `concurrency` was given in line 1", ""),
     ] {

@@ -37,6 +37,28 @@ pub struct Reply {
     pub correlation_id: String,
 }
 
+/// A result as a message to the queue its caller reads (PROTOCOL 4.7).
+#[cfg(any(feature = "amqp", feature = "redis"))]
+pub(crate) fn reply_message(
+    record: &ResultRecord,
+    correlation_id: &str,
+) -> umbel_protocol::message::RawMessage {
+    let id = if correlation_id.is_empty() { &record.id } else { correlation_id };
+    umbel_protocol::message::RawMessage {
+        properties: umbel_protocol::message::Properties {
+            content_type: Some("application/json".into()),
+            content_encoding: Some("utf-8".into()),
+            correlation_id: Some(id.to_owned()),
+            // Gone when the server restarts; so is the queue.
+            delivery_mode: Some(1),
+            priority: Some(0),
+            ..Default::default()
+        },
+        headers: Default::default(),
+        body: record.to_json().into(),
+    }
+}
+
 /// Why a store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {

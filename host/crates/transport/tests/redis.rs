@@ -16,7 +16,7 @@ use umbel_transport::conformance::{
     Abilities, BrokerFixture, PATIENCE, Priorities, QUIET, StoreFixture,
 };
 use umbel_transport::delivery::{Delivery, Settlement};
-use umbel_transport::redis::{RedisBroker, RedisOptions, RedisStore, StoreOptions};
+use umbel_transport::redis::{RedisBroker, RedisOptions, RedisRpcStore, RedisStore, StoreOptions};
 use umbel_transport::results::ResultStore;
 use umbel_value::Value;
 
@@ -37,6 +37,10 @@ mod store {
     umbel_transport::store_conformance!(super::Database::new());
 }
 
+mod rpc {
+    umbel_transport::store_conformance!(super::Replies(super::Database::new()));
+}
+
 /// One server for all tests that do not hurt it.
 static SERVER: LazyLock<RedisServer> = LazyLock::new(|| {
     let more = ["--databases", "1024"].map(str::to_owned).to_vec();
@@ -46,6 +50,21 @@ static SERVER: LazyLock<RedisServer> = LazyLock::new(|| {
 /// A database of its own on the shared server.
 struct Database {
     url: String,
+}
+
+/// `rpc://` over the same server.
+struct Replies(Database);
+
+#[async_trait]
+impl StoreFixture for Replies {
+    async fn store(&self) -> Arc<dyn ResultStore> {
+        let address = Address::parse(&self.0.url).unwrap();
+        Arc::new(RedisRpcStore::connect(address, RedisOptions::default()).await.unwrap())
+    }
+
+    fn keeps(&self) -> bool {
+        false
+    }
 }
 
 impl Database {

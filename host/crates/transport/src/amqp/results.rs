@@ -12,16 +12,15 @@ use lapin::{Channel, Connection};
 use tokio::sync::{Mutex, Notify};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
-use umbel_protocol::message::{Properties, RawMessage, Route};
+use umbel_protocol::message::Route;
 use umbel_protocol::record::{ResultRecord, State};
-use umbel_value::Map;
 
 use super::AmqpOptions;
 use super::connection::{Link, describe};
 use super::publish::{Missing, Publisher};
 use crate::address::Address;
 use crate::broker::BrokerError;
-use crate::results::{Reply, ResultStore, StoreError};
+use crate::results::{Reply, ResultStore, StoreError, reply_message};
 
 /// Celery's `result_expires` of a day: an unread reply queue goes away.
 const QUEUE_EXPIRES_MS: i32 = 86_400_000;
@@ -60,7 +59,7 @@ impl ResultStore for RpcStore {
         let Some(queue) = reply.reply_to.as_deref().filter(|queue| !queue.is_empty()) else {
             return Ok(());
         };
-        let message = message(record, &reply.correlation_id);
+        let message = reply_message(record, &reply.correlation_id);
         let route = Route::queue(queue);
         self.publisher.publish(&route, &message, Missing::Drop).await.map_err(store_error)
     }
@@ -213,23 +212,6 @@ async fn hear(link: Arc<Link>, inbox: Arc<Inbox>, queue: String, mut ears: Ears)
                 };
             }
         }
-    }
-}
-
-fn message(record: &ResultRecord, correlation_id: &str) -> RawMessage {
-    let id = if correlation_id.is_empty() { &record.id } else { correlation_id };
-    RawMessage {
-        properties: Properties {
-            content_type: Some("application/json".into()),
-            content_encoding: Some("utf-8".into()),
-            correlation_id: Some(id.to_owned()),
-            // Gone when the server restarts; so is the queue.
-            delivery_mode: Some(1),
-            priority: Some(0),
-            ..Properties::default()
-        },
-        headers: Map::new(),
-        body: record.to_json().into(),
     }
 }
 

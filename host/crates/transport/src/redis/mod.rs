@@ -9,6 +9,7 @@ mod publish;
 mod record;
 mod results;
 mod routing;
+mod rpc;
 mod scripts;
 mod unacked;
 
@@ -24,6 +25,7 @@ use umbel_protocol::message::{RawMessage, Route};
 use self::connection::{Fault, Link, unusable};
 use self::keys::Keys;
 pub use self::results::{RedisStore, StoreOptions};
+pub use self::rpc::RedisRpcStore;
 use crate::address::Address;
 use crate::broker::{Broker, BrokerError, Consumer};
 

@@ -8,7 +8,7 @@ use umbel_protocol::message::{RawMessage, Route};
 use uuid::Uuid;
 
 use super::Shared;
-use super::connection::{Fault, fault, is_passing, is_refusal, new_batch};
+use super::connection::{Fault, Link, fault, is_passing, is_refusal, new_batch};
 use super::routing::{matching, own_binding};
 
 /// How long a message may wait for a server that went away, before its sender is told.
@@ -46,7 +46,7 @@ pub(super) async fn publish(
         if queues.is_empty() {
             return Ok(());
         }
-        commanded(shared, &pipeline).await.map(drop)
+        commanded(&shared.link, &pipeline).await.map(drop)
     };
     tokio::select! {
         biased;
@@ -66,7 +66,7 @@ pub(super) async fn targets(shared: &Shared, route: &Route) -> Result<Vec<String
     }
     let mut pipeline = new_batch();
     pipeline.add_command(cmd("SMEMBERS").arg(shared.keys.binding(&route.exchange)).to_owned());
-    let answers = commanded(shared, &pipeline).await?;
+    let answers = commanded(&shared.link, &pipeline).await?;
     let members = answers.into_iter().next().map(Vec::<String>::from_redis_value);
     // A member that is no text binds nothing.
     let members = members.and_then(Result::ok).unwrap_or_default();
@@ -84,16 +84,16 @@ pub(super) async fn declare(shared: &Shared, queue: &str) -> Result<(), Fault> {
     // Both: a Python peer sweeps away tables that have no permanent twin.
     pipeline.cmd("SADD").arg(shared.keys.binding(queue)).arg(&binding);
     pipeline.cmd("SADD").arg(shared.keys.permanent_binding(queue)).arg(&binding);
-    commanded(shared, &pipeline).await?;
+    commanded(&shared.link, &pipeline).await?;
     shared.set_declared(generation, queue);
     Ok(())
 }
 
 /// Sends until every command was done; waits while the server says "not now". What it answers with
 /// an error for good is one.
-pub(super) async fn commanded(shared: &Shared, batch: &Pipeline) -> Result<Vec<Value>, Fault> {
+pub(super) async fn commanded(link: &Link, batch: &Pipeline) -> Result<Vec<Value>, Fault> {
     loop {
-        let answers: RedisResult<Vec<Value>> = shared.link.send(batch).await?.into_iter().collect();
+        let answers: RedisResult<Vec<Value>> = link.send(batch).await?.into_iter().collect();
         match answers {
             Ok(answers) => return Ok(answers),
             Err(why) if is_passing(&why) => tokio::time::sleep(PAUSE).await,

@@ -139,5 +139,5 @@ async fn give_back(
 async fn one(shared: &Shared, command: redis::Cmd) -> Result<redis::Value, Fault> {
     let mut pipeline = new_batch();
     pipeline.add_command(command);
-    Ok(commanded(shared, &pipeline).await?.pop().unwrap_or(redis::Value::Nil))
+    Ok(commanded(&shared.link, &pipeline).await?.pop().unwrap_or(redis::Value::Nil))
 }
