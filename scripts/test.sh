@@ -5,6 +5,9 @@ source "$(dirname "$0")/common.sh"
 source "$root/scripts/environment.sh"
 cd "$root"
 
+# The photograph of the thumbnail tests.
+"$root/scripts/samples.sh"
+
 status=0
 "$root/scripts/cargo.sh" test --release --locked --workspace --no-fail-fast "$@" | tee "$logs/test.log" || status=$?
 awk '/^test result:/ { passed += $4; failed += $6 } END { printf "\n%d passed, %d failed\n", passed, failed }' "$logs/test.log"
