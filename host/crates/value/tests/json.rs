@@ -236,9 +236,11 @@ proptest! {
 
     #[test]
     fn nearly_json_is_read_or_refused(
-        text in r#"([\[\]{},: \n"\\]|-?[0-9]{1,3}|true|null|NaN|\\u[0-9a-d]{4}|"[a-zž\\]*"|"__type__":|"__value__":|"bytes"|[0-9]e[+-]?[0-9]){0,24}"#
+        text in r#"([\[\]{},: \n"\\]|-?[1-9][0-9]{0,2}|0|true|null|NaN|\\u[0-9a-d]{4}|"[a-zž\\]*"|"__type__":|"__value__":|"bytes"|[0-9]e[+-]?[0-9]){0,24}"#
     ) {
         let ours = Value::from_json(text.as_bytes());
+        // serde_json makes a float of `-0` and of long numbers, and rounds the latter its own way.
+        prop_assume!(!text.split(|c: char| !c.is_ascii_digit()).any(|digits| digits.len() > 15));
         if let Ok(theirs) = serde_json::from_str::<serde_json::Value>(&text) {
             if !text.contains("__type__") {
                 prop_assert_eq!(ours, Ok(plain(&theirs)));
