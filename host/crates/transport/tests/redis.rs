@@ -58,8 +58,8 @@ struct Replies(Database);
 #[async_trait]
 impl StoreFixture for Replies {
     async fn store(&self) -> Arc<dyn ResultStore> {
-        let address = Address::parse(&self.0.url).unwrap();
-        Arc::new(RedisRpcStore::connect(address, RedisOptions::default()).await.unwrap())
+        let store = RedisRpcStore::connect(address(&self.0.url), RedisOptions::default()).await;
+        Arc::new(store.expect("connects"))
     }
 
     fn keeps(&self) -> bool {

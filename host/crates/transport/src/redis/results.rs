@@ -89,18 +89,6 @@ impl RedisStore {
         format!("{}{}", self.prefix, names::result_key(id))
     }
 
-    /// Until the server did it, or for as long as a server may be away.
-    async fn patiently<T>(
-        &self,
-        work: impl Future<Output = Result<T, Fault>>,
-    ) -> Result<T, StoreError> {
-        let done = match tokio::time::timeout(PATIENCE, work).await {
-            Ok(done) => done,
-            Err(late) => Err(Fault::Unreachable(late.into())),
-        };
-        done.map_err(|fault| fault.store(self.link.address()))
-    }
-
     async fn command(&self, command: Cmd) -> Result<Value, Fault> {
         let mut batch = new_batch();
         batch.add_command(command);
@@ -191,6 +179,18 @@ impl RedisStore {
     }
 }
 
+/// Until the server did it, or for as long as a server may be away.
+pub(super) async fn patiently<T>(
+    link: &Link,
+    work: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, StoreError> {
+    let done = match tokio::time::timeout(PATIENCE, work).await {
+        Ok(done) => done,
+        Err(late) => Err(Fault::Unreachable(late.into())),
+    };
+    done.map_err(|fault| fault.store(link.address()))
+}
+
 #[async_trait]
 impl ResultStore for RedisStore {
     async fn put(&self, record: &ResultRecord, _reply: &Reply) -> Result<(), StoreError> {
@@ -201,11 +201,11 @@ impl ResultStore for RedisStore {
                 format!("a result of {} bytes is more than Redis takes (512 MiB)", text.len());
             return Err(StoreError::Unstorable { what });
         }
-        self.patiently(self.store(&self.key(&record.id), &text)).await
+        patiently(&self.link, self.store(&self.key(&record.id), &text)).await
     }
 
     async fn get(&self, id: &str) -> Result<Option<ResultRecord>, StoreError> {
-        self.patiently(self.read(&self.key(id))).await
+        patiently(&self.link, self.read(&self.key(id))).await
     }
 
     async fn wait(&self, id: &str, timeout: Duration) -> Result<Option<ResultRecord>, StoreError> {

@@ -16,11 +16,9 @@ use super::RedisOptions;
 use super::connection::{Fault, Link};
 use super::keys::Keys;
 use super::publish::commanded;
+use super::results::patiently;
 use crate::address::Address;
 use crate::results::{Reply, ResultStore, StoreError, reply_message};
-
-/// How long a server that went away is waited for, as long as Celery does.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Celery's `x-expires` of a reply queue: a list that nobody reads goes away.
 const EXPIRES: Duration = Duration::from_secs(86_400);
@@ -95,31 +93,21 @@ impl RedisRpcStore {
     fn received(&self) -> MutexGuard<'_, HashMap<String, ResultRecord>> {
         self.received.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Until the server did it, or for as long as a server may be away.
-    async fn patiently<T>(
-        &self,
-        work: impl Future<Output = Result<T, Fault>>,
-    ) -> Result<T, StoreError> {
-        let done = match tokio::time::timeout(PATIENCE, work).await {
-            Ok(done) => done,
-            Err(late) => Err(Fault::Unreachable(late.into())),
-        };
-        done.map_err(|fault| fault.store(self.link.address()))
-    }
 }
 
 #[async_trait]
 impl ResultStore for RedisRpcStore {
     async fn put(&self, record: &ResultRecord, reply: &Reply) -> Result<(), StoreError> {
         match reply.reply_to.as_deref().filter(|queue| !queue.is_empty()) {
-            Some(queue) => self.patiently(self.send(queue, record, &reply.correlation_id)).await,
+            Some(queue) => {
+                patiently(&self.link, self.send(queue, record, &reply.correlation_id)).await
+            }
             None => Ok(()),
         }
     }
 
     async fn get(&self, id: &str) -> Result<Option<ResultRecord>, StoreError> {
-        self.patiently(self.look()).await?;
+        patiently(&self.link, self.look()).await?;
         Ok(self.received().get(id).cloned())
     }
 
