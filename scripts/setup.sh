@@ -18,6 +18,7 @@ if ! python3 -c 'import venv, ensurepip' 2>/dev/null; then missing+=(python3-ven
 if [ "$1" = test ]; then
     want redis-server redis-server
     want rabbitmq-server rabbitmq-server
+    want openssl openssl
 fi
 if [ ${#missing[@]} -gt 0 ]; then install_packages "${missing[@]}"; fi
 
