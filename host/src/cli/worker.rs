@@ -132,6 +132,7 @@ async fn work(
         concurrency: settings.concurrency,
         prefetch_multiplier: settings.prefetch_multiplier,
         drain_timeout: settings.drain_timeout,
+        ..WorkerConfig::default()
     };
     let shutdown = Shutdown::new();
     let signals = Signals::catch().context("cannot catch signals")?;

@@ -14,6 +14,33 @@ pub const MAX_BODY: u64 = 64 << 20;
 /// The content type of every body we write.
 pub const JSON: &str = "application/json";
 
+/// How a body or a result is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Content {
+    pub serializer: Serializer,
+    pub compression: Option<Compression>,
+}
+
+/// The serializers that hold nothing but data (PROTOCOL 1.5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Serializer {
+    #[default]
+    Json,
+    Msgpack,
+    Yaml,
+}
+
+/// kombu's compressions (PROTOCOL 1.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// What kombu calls gzip: a bare zlib stream.
+    Zlib,
+    Bzip2,
+    Lzma,
+    Brotli,
+    Zstd,
+}
+
 /// An opened body.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Body {

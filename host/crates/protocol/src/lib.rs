@@ -1,6 +1,8 @@
 //! Celery's wire: bytes to meaning and back. Pure: no IO, no clock.
 
 pub mod body;
+pub mod canvas;
+pub mod chord;
 pub mod envelope;
 pub mod message;
 pub mod names;

@@ -6,6 +6,7 @@ mod write;
 use bytes::Bytes;
 use umbel_value::{Map, Value};
 
+use crate::body::Content;
 use crate::time::Timestamp;
 
 pub(crate) use read::arguments;
@@ -94,6 +95,8 @@ pub struct Message {
     pub reply_to: Option<String>,
     pub correlation_id: Option<String>,
     pub priority: Option<u8>,
+    /// How its body was written, and will be.
+    pub content: Content,
     /// Every header that has no field above, the caller's own among them, as it came.
     pub headers: Map,
 }

@@ -90,7 +90,7 @@ prop_compose! {
             version: Version::V2, id, task, args, kwargs, embed, shadow, eta, expires, group,
             group_index, retries, time_limit, soft_time_limit, root_id, parent_id, argsrepr,
             kwargsrepr, origin, ignore_result, replaced_task_nesting, stamped_headers, stamps,
-            reply_to, correlation_id, priority, headers,
+            reply_to, correlation_id, priority, content: Default::default(), headers,
         }
     }
 }

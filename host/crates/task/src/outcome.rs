@@ -71,6 +71,8 @@ impl Failure {
 pub enum Limit {
     /// The hard time limit.
     Time(Duration),
+    /// The soft time limit, which the run did not take upon itself.
+    SoftTime(Duration),
     /// Bytes of linear memory.
     Memory(u64),
     /// Units of fuel.

@@ -14,6 +14,8 @@ pub struct TaskPolicy {
 pub struct Sandbox {
     /// Hard limit on wall time, blocked time included.
     pub time: Duration,
+    /// Soft limit on wall time: ends a run that did not take it upon itself to end in time.
+    pub soft_time: Option<Duration>,
     /// Bytes of linear memory, all memories of the component together.
     pub memory: u64,
     /// Units of fuel; `None` is unmetered.
@@ -30,6 +32,7 @@ impl Default for Sandbox {
     fn default() -> Self {
         Self {
             time: Duration::from_secs(300),
+            soft_time: None,
             memory: 256 << 20,
             fuel: None,
             output: 8 << 20,
@@ -43,12 +46,82 @@ impl Default for Sandbox {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Handling {
     pub acks: Acks,
+    /// Late only: a failed message is acknowledged; otherwise it becomes a dead letter.
+    pub ack_on_failure: bool,
+    /// Late only: a message stopped at a time limit is acknowledged; otherwise it is delivered again.
+    pub ack_on_timeout: bool,
     pub retry: Retry,
+    /// What becomes of a run that the worker cut off.
+    pub interrupted: Interrupted,
+    /// Deliveries that took their worker down before the message is put aside; `None` is no limit.
+    pub deliveries: Option<u32>,
+    /// Run a redelivered message even if its result is SUCCESS already.
+    pub repeat_succeeded: bool,
+    /// Store STARTED when a run starts.
+    pub track_started: bool,
+    /// Store nothing, unless the message says otherwise.
+    pub ignore_result: bool,
+    /// Store failures even where results are ignored.
+    pub store_errors: bool,
+    pub rate_limit: Option<Rate>,
+    /// Runs of this task at once.
+    pub concurrency: Option<u32>,
+    /// Runs of this task's plugin at once.
+    pub plugin_concurrency: Option<u32>,
+    pub submit: Submit,
 }
 
 impl Default for Handling {
     fn default() -> Self {
-        Self { acks: Acks::Late, retry: Retry::default() }
+        Self {
+            acks: Acks::Late,
+            ack_on_failure: true,
+            ack_on_timeout: true,
+            retry: Retry::default(),
+            interrupted: Interrupted::Requeue,
+            deliveries: Some(5),
+            repeat_succeeded: false,
+            track_started: false,
+            ignore_result: false,
+            store_errors: false,
+            rate_limit: None,
+            concurrency: None,
+            plugin_concurrency: None,
+            submit: Submit::default(),
+        }
+    }
+}
+
+/// What becomes of a run that the worker cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interrupted {
+    /// Its message goes back, as if it had never run.
+    Requeue,
+    /// It is retried, and a retry is used up.
+    Retry,
+}
+
+/// So many runs in so much time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rate {
+    /// At least one run; fractions come from "10/m".
+    pub per_second: f64,
+}
+
+/// Which tasks a task may send. Nothing by default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Submit {
+    /// Names, with `*` for any text. Empty: the interface is not granted.
+    pub names: Vec<String>,
+    /// Messages in one run.
+    pub count: u32,
+    /// Generations of tasks that send tasks.
+    pub depth: u32,
+}
+
+impl Default for Submit {
+    fn default() -> Self {
+        Self { names: Vec::new(), count: 1000, depth: 16 }
     }
 }
 
@@ -70,6 +143,9 @@ pub struct Retry {
     pub max_backoff: Duration,
     /// Draw the wait at random between nothing and the computed one.
     pub jitter: bool,
+    /// Kinds of failure that are retried without the task asking for it: exception names, `*` for
+    /// all.
+    pub kinds: Vec<String>,
 }
 
 impl Default for Retry {
@@ -80,6 +156,7 @@ impl Default for Retry {
             backoff: Duration::from_secs(180),
             max_backoff: Duration::from_secs(600),
             jitter: false,
+            kinds: Vec::new(),
         }
     }
 }

@@ -1,10 +1,11 @@
 //! Seams 3 and 4: what runs a task, and what a running task may send out.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
-use umbel_value::Value;
+use umbel_value::{Map, Value};
 
 use crate::call::Call;
 use crate::name::{PluginVersion, TaskName};
@@ -25,6 +26,12 @@ pub trait Task: Send + Sync {
 
     fn version(&self) -> &PluginVersion;
 
+    /// How many positional arguments it takes at most. Celery calls an error callback of more than
+    /// one with request, exception and traceback.
+    fn arity(&self) -> usize {
+        1
+    }
+
     /// Runs to an outcome; cancelling `stop` ends it with `Outcome::Stopped`. Dropping the future
     /// ends the run as well.
     async fn run(&self, call: Call, outbox: Arc<dyn Outbox>, stop: CancellationToken) -> Ended;
@@ -37,6 +44,51 @@ pub trait Outbox: Send + Sync {
 
     /// One line for the worker's log, already capped, free of control characters.
     fn log(&self, line: LogLine);
+
+    /// Sends a task, in the background; gives its id.
+    fn submit(&self, task: Submission) -> Result<String, OutboxError> {
+        Err(OutboxError::Denied(task.name))
+    }
+
+    /// Sends a canvas (a signature of a task, chain, group or chord) with `args` before its own;
+    /// gives its result tuple.
+    fn apply(&self, signature: Value, args: Vec<Value>) -> Result<Value, OutboxError> {
+        let _ = args;
+        Err(OutboxError::Denied(named(&signature)))
+    }
+
+    /// Puts a canvas in this task's place. Takes effect if the run then ends as `Ignored`.
+    fn replace(&self, signature: Value) -> Result<(), OutboxError> {
+        Err(OutboxError::Denied(named(&signature)))
+    }
+
+    /// Adds a task to the chord that this one is a part of; gives its result tuple.
+    fn add_to_chord(&self, signature: Value) -> Result<Value, OutboxError> {
+        Err(OutboxError::Denied(named(&signature)))
+    }
+}
+
+fn named(signature: &Value) -> String {
+    signature.get("task").and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// A task that a running task sends.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Submission {
+    pub name: String,
+    pub args: Vec<Value>,
+    pub kwargs: Map,
+    /// `None`: where tasks of this name usually go.
+    pub queue: Option<String>,
+    pub countdown: Option<Duration>,
+    /// From now on.
+    pub expires: Option<Duration>,
+    pub priority: Option<u8>,
+    pub time_limit: Option<Duration>,
+    pub soft_time_limit: Option<Duration>,
+    pub ignore_result: Option<bool>,
+    /// The sender's own headers.
+    pub headers: Map,
 }
 
 /// A line that a guest wrote.
@@ -70,4 +122,12 @@ pub enum Source {
 pub enum OutboxError {
     #[error("`{0}` is not a state a task may set")]
     State(String),
+    #[error("this task may not send `{0}`")]
+    Denied(String),
+    #[error("this run has sent its {0} tasks; it may send no more")]
+    TooMany(u32),
+    #[error("tasks sent by tasks, {0} generations deep: no further")]
+    TooDeep(u32),
+    #[error("{0}")]
+    Invalid(String),
 }

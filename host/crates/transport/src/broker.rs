@@ -1,10 +1,13 @@
 //! Seam 1: where messages come from and go to.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
+use jiff::Timestamp;
 use umbel_protocol::message::{RawMessage, Route};
 
 use crate::address::Address;
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, Receipt, Settlement};
 
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -25,8 +28,89 @@ pub trait Broker: Send + Sync {
     /// Survives one reconnect: waits for it.
     async fn publish(&self, route: &Route, message: &RawMessage) -> Result<(), BrokerError>;
 
+    /// Gives a delivery back, to be delivered from its queue again at `at` at the earliest. Nothing
+    /// of it stays in this process, and it does not count as a delivery.
+    async fn delay(&self, held: Held, at: Timestamp) -> Result<(), NotDelayed> {
+        let _ = at;
+        Err(NotDelayed { held: Box::new(held), error: None })
+    }
+
+    /// Puts a delivery aside for good, with the reason. Where the broker itself has a place for
+    /// what is rejected (a dead-letter exchange), a letter that is not `parked` goes there.
+    async fn bury(&self, letter: DeadLetter, receipt: Receipt) -> Result<(), BrokerError> {
+        let _ = letter;
+        receipt.settle(Settlement::Discard).await
+    }
+
+    /// What was put aside, oldest first, at most `limit` letters.
+    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, BrokerError> {
+        let _ = limit;
+        Err(BrokerError::Unsupported("dead letters"))
+    }
+
+    /// Puts a dead letter back into the queue it came from, its deliveries forgotten; false if there
+    /// is none of that id.
+    async fn replay(&self, id: &str) -> Result<bool, BrokerError> {
+        let _ = id;
+        Err(BrokerError::Unsupported("dead letters"))
+    }
+
+    /// Hears what is said to every worker (remote control) from now on; `node` names this one. A
+    /// reply is published like any message, to the exchange and key that the request names.
+    async fn listen(&self, node: &str) -> Result<Box<dyn Listener>, BrokerError> {
+        let _ = node;
+        Err(BrokerError::Unsupported("remote control"))
+    }
+
+    /// Says something to every worker that listens now; nobody listening is no error.
+    async fn broadcast(&self, message: &RawMessage) -> Result<(), BrokerError> {
+        let _ = message;
+        Err(BrokerError::Unsupported("remote control"))
+    }
+
     /// Closes what it holds. Deliveries that are not settled by then will come again.
     async fn close(&self);
+}
+
+/// A delivery that is not wanted now.
+#[derive(Debug)]
+pub struct Held {
+    /// As it was delivered.
+    pub message: RawMessage,
+    /// The queue it was taken from.
+    pub queue: Arc<str>,
+    pub receipt: Receipt,
+}
+
+/// The delivery is still ours: the broker cannot delay (`error` is `None`), or could not now.
+#[derive(Debug)]
+pub struct NotDelayed {
+    pub held: Box<Held>,
+    pub error: Option<BrokerError>,
+}
+
+/// A message that was put aside.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeadLetter {
+    /// What [`Broker::replay`] finds it by. Made by the broker: empty in what is handed to `bury`.
+    pub id: String,
+    /// The queue it was taken from, and goes back to.
+    pub queue: String,
+    /// One line for people.
+    pub reason: String,
+    /// When it was put aside.
+    pub at: Timestamp,
+    /// Put aside by this worker to stop a loop, whatever the queue's own settings say.
+    pub parked: bool,
+    pub message: RawMessage,
+}
+
+/// Hears what is said to every worker.
+#[async_trait]
+pub trait Listener: Send {
+    /// The next request; `None` once the broker is closed. Cancel safe. Reconnects inside; what is
+    /// said in between is not heard.
+    async fn next(&mut self) -> Result<Option<RawMessage>, BrokerError>;
 }
 
 /// A running subscription.
@@ -75,6 +159,9 @@ pub enum BrokerError {
     /// Closed by us.
     #[error("closed")]
     Closed,
+    /// Not something this broker does.
+    #[error("this broker has no {0}")]
+    Unsupported(&'static str),
     /// Anything nobody branches on.
     #[error("{what}")]
     Other {

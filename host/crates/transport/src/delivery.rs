@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use umbel_protocol::message::{RawMessage, Route};
 
@@ -17,7 +18,8 @@ pub struct Delivery {
     pub queue: Arc<str>,
     /// It was handed out before.
     pub redelivered: bool,
-    /// How often it was handed out before, where the broker counts.
+    /// How often it was handed out before without being settled or given back in good order, where
+    /// the broker counts.
     pub deliveries: Option<u32>,
     pub receipt: Receipt,
 }
@@ -27,8 +29,15 @@ pub struct Delivery {
 pub enum Settlement {
     /// Done with.
     Ack,
-    /// Back to the queue, to be delivered again.
+    /// Back to the queue, to be delivered again, as if it had never been handed out.
     Requeue,
+    /// Back to the queue, and counted as a delivery.
+    Reject,
+    /// Back to the broker, to be delivered again at this time at the earliest, as if it had never
+    /// been handed out. Only brokers that keep what they handed out can: ask [`Broker::delay`].
+    ///
+    /// [`Broker::delay`]: crate::broker::Broker::delay
+    Delay(Timestamp),
     /// Done with, to the queue's dead-letter exchange where there is one.
     Discard,
 }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use umbel_protocol::chord::ChordPart;
 use umbel_protocol::record::ResultRecord;
+use umbel_value::Value;
 
 use crate::address::Address;
 use crate::broker::BoxError;
@@ -26,8 +28,75 @@ pub trait ResultStore: Send + Sync {
     /// before sending.
     async fn reply_to(&self) -> Result<Option<String>, StoreError>;
 
+    /// Notes how many parts a chord waits for. Before its last part is sent.
+    async fn begin_chord(&self, group: &str, size: u32) -> Result<(), StoreError> {
+        let _ = (group, size);
+        Err(StoreError::Unsupported("chords"))
+    }
+
+    /// Makes a chord wait for so many parts more.
+    async fn grow_chord(&self, group: &str, by: u32) -> Result<(), StoreError> {
+        let _ = (group, by);
+        Err(StoreError::Unsupported("chords"))
+    }
+
+    /// Counts one part in; counting it in again changes nothing. Whoever is told
+    /// [`Joined::Complete`] holds the claim, alone and for a while, and must see the body sent.
+    async fn join(&self, part: &ChordPart) -> Result<Joined, StoreError> {
+        let _ = part;
+        Err(StoreError::Unsupported("chords"))
+    }
+
+    /// Holds a claim for so much longer; false if it is lost.
+    async fn extend_claim(&self, claim: &Claim, time: Duration) -> Result<bool, StoreError> {
+        let _ = (claim, time);
+        Err(StoreError::Unsupported("chords"))
+    }
+
+    /// The body is sent (`sent`), or can never be: forgets the chord as Celery does.
+    async fn end_chord(&self, claim: &Claim, sent: bool) -> Result<(), StoreError> {
+        let _ = (claim, sent);
+        Err(StoreError::Unsupported("chords"))
+    }
+
+    /// Keeps a group's result tuple under its id.
+    async fn save_group(&self, group: &str, tuple: &Value) -> Result<(), StoreError> {
+        let _ = (group, tuple);
+        Err(StoreError::Unsupported("groups"))
+    }
+
+    /// A group's result tuple, if it was kept.
+    async fn group(&self, group: &str) -> Result<Option<Value>, StoreError> {
+        let _ = group;
+        Err(StoreError::Unsupported("groups"))
+    }
+
     /// Closes what it holds, after what was put is stored.
     async fn close(&self);
+}
+
+/// What counting a part in came to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Joined {
+    /// Parts are missing, or the size is not known yet: somebody else will complete it.
+    Waiting,
+    /// All parts are in, and this caller is to send the body.
+    Complete {
+        claim: Claim,
+        /// By position; those without one last.
+        parts: Vec<ChordPart>,
+    },
+    /// All parts are in, and somebody else holds the claim. Ask again: it may die.
+    Claimed,
+    /// The body was sent.
+    Done,
+}
+
+/// The right to send a chord's body, for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    pub group: String,
+    pub token: String,
 }
 
 /// Where the caller waits, as its message said. Only `rpc://` reads it.
@@ -79,6 +148,9 @@ pub enum StoreError {
     /// The record can never be stored there: too large for the store.
     #[error("{what}")]
     Unstorable { what: String },
+    /// Not something this store does.
+    #[error("this result store has no {0}")]
+    Unsupported(&'static str),
     /// Anything nobody branches on; worth another try.
     #[error("{what}")]
     Other {

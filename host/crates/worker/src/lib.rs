@@ -4,6 +4,7 @@
 mod admit;
 mod attempt;
 mod hold;
+mod hop;
 mod intake;
 mod outbox;
 mod retry;
@@ -12,6 +13,7 @@ mod tell;
 mod verdict;
 mod worker;
 
+pub use hop::Hop;
 pub use shutdown::Shutdown;
 pub use tell::Summary;
 pub use worker::{Worker, WorkerConfig, WorkerError};

@@ -41,7 +41,8 @@ mod tests {
 
     fn policy(jitter: bool) -> Retry {
         let second = Duration::from_secs(1);
-        Retry { max: Some(3), backoff: 2 * second, max_backoff: 10 * second, jitter }
+        let (backoff, max_backoff) = (2 * second, 10 * second);
+        Retry { max: Some(3), backoff, max_backoff, jitter, kinds: Vec::new() }
     }
 
     #[test]

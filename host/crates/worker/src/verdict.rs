@@ -228,6 +228,11 @@ fn over_limit(limit: &Limit) -> Exception {
             args: vec![seconds(*limit)],
             module: Some("billiard.exceptions".to_owned()),
         },
+        Limit::SoftTime(_) => Exception {
+            kind: "SoftTimeLimitExceeded".to_owned(),
+            args: Vec::new(),
+            module: Some("billiard.exceptions".to_owned()),
+        },
         Limit::Memory(bytes) => {
             builtin("MemoryError", format!("the task's memory limit of {bytes} bytes"))
         }

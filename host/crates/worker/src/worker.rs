@@ -9,11 +9,13 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 use tracing::info;
+use umbel_protocol::body::Serializer;
 use umbel_task::runner::Runner;
 use umbel_transport::broker::{Broker, BrokerError};
 use umbel_transport::results::ResultStore;
 
 use crate::hold::Held;
+use crate::hop::Hop;
 use crate::intake;
 use crate::shutdown::Shutdown;
 use crate::tell::{Summary, Tally};
@@ -30,6 +32,21 @@ pub struct WorkerConfig {
     pub prefetch_multiplier: u16,
     /// How long running tasks may go on after the worker was told to stop.
     pub drain_timeout: Duration,
+    /// Messages that may wait here for their time; more are given back to the broker to wait there.
+    pub hold_limit: usize,
+    /// Where tasks go that name no queue and match no route.
+    pub default_queue: String,
+    /// Task names (`*` for any text) and the queue of tasks that are sent from here.
+    pub routes: Vec<(String, String)>,
+    /// Serializers that are opened; others are refused.
+    pub accept: Vec<Serializer>,
+    /// Store name, arguments, worker and queue with each result.
+    pub result_extended: bool,
+    /// Listen to remote control.
+    pub control: bool,
+    /// For tests alone: the process ends, at once and without a word, after this hop of a message
+    /// whose task name is given.
+    pub die_after: Option<(Hop, String)>,
 }
 
 impl Default for WorkerConfig {
@@ -40,6 +57,13 @@ impl Default for WorkerConfig {
             concurrency: 64,
             prefetch_multiplier: 1,
             drain_timeout: Duration::from_secs(25),
+            hold_limit: 1000,
+            default_queue: umbel_protocol::names::DEFAULT_QUEUE.to_owned(),
+            routes: Vec::new(),
+            accept: vec![Serializer::Json, Serializer::Msgpack, Serializer::Yaml],
+            result_extended: false,
+            control: true,
+            die_after: None,
         }
     }
 }

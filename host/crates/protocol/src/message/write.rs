@@ -4,6 +4,7 @@ use umbel_value::json::write_text;
 use umbel_value::{Map, Value};
 
 use super::{Embed, Message, Properties, RawMessage, Version};
+use crate::body::Content;
 use crate::repr;
 use crate::time::Timestamp;
 
@@ -171,6 +172,7 @@ impl Message {
             reply_to: None,
             correlation_id: None,
             priority: None,
+            content: Content::default(),
             headers: Map::new(),
         }
     }

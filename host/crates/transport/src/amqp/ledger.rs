@@ -53,7 +53,9 @@ impl<O> Ledger<O> {
             match how {
                 Settlement::Ack => acks.push(*tag),
                 // Before the acks: one for many would take these along.
-                Settlement::Requeue => frames.push(Frame::Requeue { tag: *tag }),
+                Settlement::Requeue | Settlement::Reject | Settlement::Delay(_) => {
+                    frames.push(Frame::Requeue { tag: *tag })
+                }
                 Settlement::Discard => frames.push(Frame::Discard { tag: *tag }),
             }
         }

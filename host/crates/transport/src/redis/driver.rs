@@ -242,7 +242,9 @@ impl Driver {
         let settled = Settled { tag, done: settle.done };
         match settle.how {
             Settlement::Ack | Settlement::Discard => self.acks.push(settled),
-            Settlement::Requeue => self.requeues.push(settled),
+            Settlement::Requeue | Settlement::Reject | Settlement::Delay(_) => {
+                self.requeues.push(settled)
+            }
         }
     }
 

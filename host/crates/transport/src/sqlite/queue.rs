@@ -154,7 +154,9 @@ pub(super) fn settle(
         Settlement::Ack => {
             file.prepare_cached("DELETE FROM content WHERE id = ?1")?.execute([claim.id])?;
         }
-        Settlement::Requeue => put_back(file, &queue, rank, claim.id, deliveries)?,
+        Settlement::Requeue | Settlement::Reject | Settlement::Delay(_) => {
+            put_back(file, &queue, rank, claim.id, deliveries)?
+        }
         Settlement::Discard => {
             file.prepare_cached(concat!(
                 "INSERT INTO dead (id, queue, deliveries, at) VALUES (?1, ?2, ?3, ",
