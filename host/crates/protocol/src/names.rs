@@ -1,4 +1,6 @@
-//! Every queue, exchange, key and separator that Celery or kombu spells.
+//! Every queue, exchange, key, separator and built-in task that Celery or kombu spells.
+
+use crate::message::Route;
 
 /// The default queue, exchange and routing key.
 pub const DEFAULT_QUEUE: &str = "celery";
@@ -67,6 +69,155 @@ pub fn client_origin(pid: u32, hostname: &str) -> String {
     format!("gen{pid}@{hostname}")
 }
 
+/// What every key of a group or chord begins with.
+pub const GROUP_PREFIX: &str = "celery-taskset-meta-";
+
+/// The keys of a chord's bookkeeping (PROTOCOL 4.6).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChordKeys {
+    /// The group's result tuple, `{"result": tuple}`; only there for complex headers.
+    pub group: String,
+    /// The parts that ended, scored by position.
+    pub joined: String,
+    /// How many parts were added after the start.
+    pub added: String,
+    /// How many parts were there at the start.
+    pub size: String,
+    /// `<task id>:<score>` of each part that ended.
+    pub recorded: String,
+    /// Who sends the body; [`CHORD_DONE`] once it was sent.
+    pub claim: String,
+}
+
+/// What a chord's claim holds once its body was sent.
+pub const CHORD_DONE: &str = "done";
+
+/// The keys of the chord of a group.
+pub fn chord_keys(group: &str) -> ChordKeys {
+    let group = format!("{GROUP_PREFIX}{group}");
+    ChordKeys {
+        joined: format!("{group}.j"),
+        added: format!("{group}.t"),
+        size: format!("{group}.s"),
+        recorded: format!("{group}.d"),
+        claim: format!("{group}.c"),
+        group,
+    }
+}
+
+/// Returns the item `index` of its arguments, or all of them; the body of a replaced group.
+pub const ACCUMULATE: &str = "celery.accumulate";
+/// Calls the task of a signature for each item.
+pub const MAP: &str = "celery.map";
+/// Calls the task of a signature with each list of arguments.
+pub const STARMAP: &str = "celery.starmap";
+/// A starmap cut into parts.
+pub const CHUNKS: &str = "celery.chunks";
+/// What the signature of a group names as its task.
+pub const GROUP: &str = "celery.group";
+/// What the signature of a chain names as its task.
+pub const CHAIN: &str = "celery.chain";
+/// What the signature of a chord names as its task.
+pub const CHORD: &str = "celery.chord";
+/// Polls a chord's parts where the result store cannot count.
+pub const CHORD_UNLOCK: &str = "celery.chord_unlock";
+/// Deletes expired results where the result store does not.
+pub const BACKEND_CLEANUP: &str = "celery.backend_cleanup";
+
+/// How many levels native delayed delivery has: the binary digits of a delay in seconds
+/// (PROTOCOL 2.5).
+pub const DELAY_LEVELS: u32 = 28;
+
+/// The topic exchange that delayed messages come out of.
+pub const DELAYED_DELIVERY: &str = "celery_delayed_delivery";
+
+/// The exchange, and the queue bound to it, of a level of delayed delivery: 27 is entered, 0 left.
+pub fn delayed_level(level: u32) -> String {
+    format!("celery_delayed_{level}")
+}
+
+/// What binds a level's queue to the level's exchange: its digit is one, so the message waits.
+pub fn delayed_wait_key(level: u32) -> String {
+    format!("{}1.#", "*.".repeat(digits_before(level)))
+}
+
+/// What binds the next level's exchange, or the delivery exchange after level 0, to the level's
+/// exchange: its digit is zero, so the message passes.
+pub fn delayed_pass_key(level: u32) -> String {
+    format!("{}0.#", "*.".repeat(digits_before(level)))
+}
+
+/// What binds a task queue to its exchange, and that to [`DELAYED_DELIVERY`].
+pub fn delayed_binding_key(routing_key: &str) -> String {
+    if routing_key.starts_with('#') { routing_key.to_owned() } else { format!("#.{routing_key}") }
+}
+
+/// Where a message goes that is to reach `routing_key` in so many seconds, which are capped at what
+/// the levels can count (8.5 years).
+pub fn delayed_route(seconds: u64, routing_key: &str) -> Route {
+    let seconds = seconds.min((1 << DELAY_LEVELS) - 1);
+    let mut key = String::with_capacity(2 * DELAY_LEVELS as usize + routing_key.len());
+    for level in (0..DELAY_LEVELS).rev() {
+        key.push_str(if seconds >> level & 1 == 1 { "1." } else { "0." });
+    }
+    key.push_str(undelayed(routing_key));
+    Route { exchange: delayed_level(DELAY_LEVELS - 1), routing_key: key }
+}
+
+/// A routing key without the digits of a delay.
+pub fn undelayed(routing_key: &str) -> &str {
+    let digits = 2 * DELAY_LEVELS as usize;
+    match routing_key.split_at_checked(digits) {
+        Some((delay, rest))
+            if delay.as_bytes().chunks_exact(2).all(|pair| matches!(pair, [b'0' | b'1', b'.'])) =>
+        {
+            rest
+        }
+        _ => routing_key,
+    }
+}
+
+fn digits_before(level: u32) -> usize {
+    (DELAY_LEVELS - 1).saturating_sub(level) as usize
+}
+
+/// The exchange prefix of remote control unless `control_exchange` says otherwise.
+pub const CONTROL: &str = "celery";
+
+/// The fanout exchange that remote-control requests are sent to; `control` is usually [`CONTROL`].
+pub fn control_exchange(control: &str) -> String {
+    format!("{control}.pidbox")
+}
+
+/// The queue in which a worker takes remote-control requests.
+pub fn control_queue(node: &str, control: &str) -> String {
+    format!("{node}.{control}.pidbox")
+}
+
+/// The direct exchange that replies to remote-control requests are sent to.
+pub fn reply_exchange(control: &str) -> String {
+    format!("reply.{control}.pidbox")
+}
+
+/// The queue in which a client, known by its `oid`, takes replies; the `oid` is its routing key.
+pub fn reply_queue(oid: &str, control: &str) -> String {
+    format!("{oid}.reply.{control}.pidbox")
+}
+
+/// The exchange that events are sent to.
+pub const EVENT_EXCHANGE: &str = "celeryev";
+
+/// The queue in which a receiver of events takes them.
+pub fn event_queue(id: &str) -> String {
+    format!("{EVENT_EXCHANGE}.{id}")
+}
+
+/// The channel on which a fanout exchange's messages are published on Redis.
+pub fn fanout_channel(database: i64, exchange: &str, routing_key: &str) -> String {
+    let slash = if routing_key.is_empty() { "" } else { "/" };
+    format!("/{database}.{exchange}{slash}{routing_key}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,5 +241,55 @@ mod tests {
     #[test]
     fn the_default_binding_is_kombus() {
         assert_eq!(binding("celery", "", "celery"), "celery\x06\x16\x06\x16celery");
+    }
+
+    #[test]
+    fn a_delay_is_written_in_binary_before_the_key() {
+        for (seconds, key, expected) in [
+            (1, "q", "0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.1.q"),
+            (5, "a.b", "0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.1.0.1.a.b"),
+            (86_400, "q", "0.0.0.0.0.0.0.0.0.0.0.1.0.1.0.1.0.0.0.1.1.0.0.0.0.0.0.0.q"),
+            (u64::MAX, "q", "1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.1.q"),
+        ] {
+            let route = delayed_route(seconds, key);
+            assert_eq!(
+                (route.exchange.as_str(), route.routing_key.as_str()),
+                ("celery_delayed_27", expected)
+            );
+            assert_eq!(undelayed(expected), key);
+            assert_eq!(delayed_route(seconds, expected), route, "an earlier delay is taken off");
+        }
+    }
+
+    #[test]
+    fn a_key_without_a_delay_stays() {
+        for key in ["", "q", "0.1.q", "ä.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.1.q"]
+        {
+            assert_eq!(undelayed(key), key);
+        }
+    }
+
+    #[test]
+    fn levels_are_bound_by_their_digit() {
+        assert_eq!(delayed_wait_key(27), "1.#");
+        assert_eq!(delayed_pass_key(25), "*.*.0.#");
+        assert_eq!(delayed_pass_key(0), format!("{}0.#", "*.".repeat(27)));
+        assert_eq!(delayed_binding_key("qq"), "#.qq");
+        assert_eq!(delayed_binding_key("#"), "#");
+    }
+
+    #[test]
+    fn the_rest_is_spelled_as_celery_does() {
+        for (name, expected) in [
+            (chord_keys("g").claim, "celery-taskset-meta-g.c"),
+            (control_exchange(CONTROL), "celery.pidbox"),
+            (control_queue("w1@lab", CONTROL), "w1@lab.celery.pidbox"),
+            (reply_exchange(CONTROL), "reply.celery.pidbox"),
+            (reply_queue("oid", CONTROL), "oid.reply.celery.pidbox"),
+            (fanout_channel(0, "celery.pidbox", ""), "/0.celery.pidbox"),
+            (fanout_channel(0, EVENT_EXCHANGE, "task.multi"), "/0.celeryev/task.multi"),
+        ] {
+            assert_eq!(name, expected);
+        }
     }
 }
