@@ -7,7 +7,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::plugins::{self, LIMITS_NOT_YET, PluginTable};
-use super::table::{Kind, SETTINGS, Setting};
+use super::table::{Kind, Setting, settings};
 use crate::fault::Fault;
 
 /// A file that was read: texts as a flag would have them, each with its line.
@@ -43,7 +43,7 @@ pub(crate) fn parse(path: &Path, text: &str) -> Result<File, Fault> {
     })?;
     let root = Table { source, name: String::new(), entries: root.get_ref() };
     let mut known: Vec<&str> = vec!["limits", "plugins"];
-    for setting in SETTINGS {
+    for setting in settings() {
         if !setting.key.contains('.') {
             known.push(setting.key);
         }
@@ -66,8 +66,7 @@ pub(crate) fn parse(path: &Path, text: &str) -> Result<File, Fault> {
                 }
             }
             _ => {
-                let setting = SETTINGS
-                    .iter()
+                let setting = settings()
                     .find(|s| s.key == name || s.celery.contains(&name))
                     .expect("only known keys are left");
                 file.push(setting, source.line(&key.span()), root.text(setting, name, value)?)?;
@@ -78,12 +77,12 @@ pub(crate) fn parse(path: &Path, text: &str) -> Result<File, Fault> {
 }
 
 fn read_limits(limits: &Table<'_, '_>, file: &mut File) -> Result<(), Fault> {
-    let known: Vec<&str> = SETTINGS.iter().filter_map(|s| s.key.strip_prefix("limits.")).collect();
+    let known: Vec<&str> = settings().filter_map(|s| s.key.strip_prefix("limits.")).collect();
     limits.check_keys(&known, LIMITS_NOT_YET)?;
     for (key, value) in limits.entries {
         let name = key.get_ref().as_ref();
         let full = format!("limits.{name}");
-        let setting = SETTINGS.iter().find(|s| s.key == full).expect("only known keys are left");
+        let setting = settings().find(|s| s.key == full).expect("only known keys are left");
         let line = limits.source.line(&key.span());
         file.push(setting, line, limits.text(setting, name, value)?)?;
     }

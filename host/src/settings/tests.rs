@@ -1,7 +1,10 @@
 //! What the file, the variables and the flags make together.
 
+use umbel_transport::address::Scheme;
+
 use super::file::parse;
 use super::*;
+use crate::fault::Fault;
 
 #[track_caller]
 fn settings(
@@ -36,7 +39,7 @@ fn flags_beat_variables_beat_the_file_beats_the_default() {
     assert_eq!(shown(&settings, "queues"), ("a,b", "conf/umbel.toml:4".into()));
     assert_eq!(shown(&settings, "loglevel"), ("error", "conf/umbel.toml:1".into()));
     assert_eq!(shown(&settings, "limits.time"), ("5m", "default".into()));
-    assert_eq!(settings.shown.len(), SETTINGS.len(), "every setting is shown");
+    assert_eq!(settings.shown.len(), table::settings().count(), "every setting is shown");
 }
 
 #[test]
@@ -199,7 +202,7 @@ fn paths_of_the_file_are_relative_to_its_folder() {
 #[test]
 fn no_two_settings_share_a_name() {
     let mut names: Vec<&str> = Vec::new();
-    for setting in SETTINGS {
+    for setting in table::settings() {
         names.extend([setting.key].iter().chain(setting.celery));
         assert!(!setting.help.is_empty() && !setting.long.is_empty(), "{}", setting.key);
     }

@@ -1,0 +1,140 @@
+//! Every setting once: its key in the file, its flag, its environment variable, its default.
+
+mod process;
+mod runs;
+mod work;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+/// One setting. The flag is generated from this, and so are `--show-config` and the errors.
+#[derive(Debug)]
+pub(crate) struct Setting {
+    /// In `umbel.toml`; a dot enters a table.
+    pub(crate) key: &'static str,
+    /// The flag without its dashes. In capitals and with `UMBEL_` before it: the variable.
+    pub(crate) long: &'static str,
+    pub(crate) short: Option<char>,
+    pub(crate) kind: Kind,
+    /// What the help calls the value; empty for switches.
+    pub(crate) value: &'static str,
+    /// As one would write it; empty where the help tells.
+    pub(crate) default: &'static str,
+    /// Celery's names for the same.
+    pub(crate) celery: &'static [&'static str],
+    pub(crate) heading: Heading,
+    pub(crate) help: &'static str,
+}
+
+/// What a value looks like; the file's types are checked against it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Text,
+    Path,
+    /// May hold a password: never repeated in a message.
+    Url,
+    /// Comma-separated on the command line, an array in the file.
+    List,
+    Count,
+    Duration,
+    Size,
+    /// A number or `off`.
+    Fuel,
+    Switch,
+}
+
+/// Where the help lists a setting, and which commands take its flag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heading {
+    Everywhere,
+    Worker,
+    Process,
+    Plugins,
+    Limits,
+}
+
+impl Heading {
+    fn title(self) -> &'static str {
+        match self {
+            Heading::Everywhere => "Everywhere",
+            Heading::Worker => "Work",
+            Heading::Process => "Process",
+            Heading::Plugins => "Plugins",
+            Heading::Limits => "Limits of every run (a plugin's table in the file may set its own)",
+        }
+    }
+}
+
+const BASE: Setting = Setting {
+    key: "",
+    long: "",
+    short: None,
+    kind: Kind::Text,
+    value: "",
+    default: "",
+    celery: &[],
+    heading: Heading::Worker,
+    help: "",
+};
+
+/// All of them, in the order of `--show-config`.
+pub(crate) fn settings() -> impl Iterator<Item = &'static Setting> {
+    [work::SETTINGS, process::SETTINGS, runs::SETTINGS].into_iter().flatten()
+}
+
+impl Setting {
+    /// The environment variable.
+    pub(crate) fn variable(&self) -> String {
+        format!("UMBEL_{}", self.long.to_ascii_uppercase().replace('-', "_"))
+    }
+
+    fn arg(&self) -> Arg {
+        let mut notes = Vec::new();
+        if !self.default.is_empty() {
+            notes.push(format!("default: {}", self.default));
+        }
+        notes.push(format!("env: {}", self.variable()));
+        let arg = Arg::new(self.key)
+            .long(self.long)
+            .help(format!("{} [{}]", self.help, notes.join("; ")))
+            .help_heading(self.heading.title());
+        let arg = match self.short {
+            Some(short) => arg.short(short),
+            None => arg,
+        };
+        let arg = if self.heading == Heading::Everywhere { arg.global(true) } else { arg };
+        match self.kind {
+            Kind::Switch => arg.action(ArgAction::SetTrue),
+            _ => arg.value_name(self.value).action(ArgAction::Set),
+        }
+    }
+}
+
+/// The setting of this key.
+pub(crate) fn setting(key: &str) -> &'static Setting {
+    settings().find(|setting| setting.key == key).expect("asked for by a constant")
+}
+
+/// Adds the flags under these headings.
+pub(crate) fn with_flags(command: Command, headings: &[Heading]) -> Command {
+    let wanted = settings().filter(|setting| headings.contains(&setting.heading));
+    command.args(wanted.map(Setting::arg))
+}
+
+/// What the command line says: key and text.
+pub(crate) fn flags(matches: &ArgMatches) -> Vec<(&'static str, String)> {
+    let mut found = Vec::new();
+    for setting in settings() {
+        let text = match setting.kind {
+            Kind::Switch => match matches.try_get_one::<bool>(setting.key) {
+                Ok(Some(true)) => Some("true".to_owned()),
+                _ => None,
+            },
+            // An error means that this command does not take the flag.
+            _ => matches.try_get_one::<String>(setting.key).ok().flatten().cloned(),
+        };
+        if let Some(text) = text {
+            found.push((setting.key, text));
+        }
+    }
+    found
+}

@@ -1,0 +1,87 @@
+//! The process itself: its log, its user, its files.
+
+use super::{BASE, Heading, Kind, Setting};
+
+pub(super) const SETTINGS: &[Setting] = &[
+    Setting {
+        key: "loglevel",
+        long: "loglevel",
+        short: Some('l'),
+        value: "LEVEL",
+        default: "info",
+        heading: Heading::Process,
+        help: "debug, info, warning, error, critical or fatal",
+        ..BASE
+    },
+    Setting {
+        key: "log-format",
+        long: "log-format",
+        value: "FORMAT",
+        default: "text",
+        heading: Heading::Process,
+        help: "`text`: lines as Celery writes them; `json`: one object a line",
+        ..BASE
+    },
+    Setting {
+        key: "uid",
+        long: "uid",
+        value: "USER",
+        heading: Heading::Process,
+        help: "Become this user (name or number) before anything else, when started as root",
+        ..BASE
+    },
+    Setting {
+        key: "gid",
+        long: "gid",
+        value: "GROUP",
+        heading: Heading::Process,
+        help: "Become this group (name or number) as well [default: the user's own]",
+        ..BASE
+    },
+    Setting {
+        key: "allow-root",
+        long: "allow-root",
+        kind: Kind::Switch,
+        heading: Heading::Process,
+        help: "Run as root all the same",
+        ..BASE
+    },
+    Setting {
+        key: "pidfile",
+        long: "pidfile",
+        kind: Kind::Path,
+        value: "FILE",
+        heading: Heading::Process,
+        help: "Write the process id here; refuse to start if that process lives. Expands %h, %n, %d",
+        ..BASE
+    },
+    Setting {
+        // `plugins` is the table of single plugins.
+        key: "plugin-folder",
+        long: "plugins",
+        kind: Kind::Path,
+        value: "DIR",
+        default: "plugins",
+        heading: Heading::Plugins,
+        help: "Folder of the components: each NAME.wasm is a plugin",
+        ..BASE
+    },
+    Setting {
+        key: "cache",
+        long: "cache",
+        kind: Kind::Path,
+        value: "DIR",
+        heading: Heading::Plugins,
+        help: "Folder for compiled code, private to the user [default: $XDG_CACHE_HOME/umbel, \
+               ~/.cache/umbel, or /var/cache/umbel-<uid> with --uid]",
+        ..BASE
+    },
+    Setting {
+        key: "keep-going",
+        long: "keep-going",
+        kind: Kind::Switch,
+        heading: Heading::Plugins,
+        help: "Leave out plugins that do not load instead of refusing to start",
+        ..BASE
+    },
+];

@@ -1,0 +1,108 @@
+//! Where messages come from, where results go, how much is taken at once.
+
+use super::{BASE, Heading, Kind, Setting};
+
+pub(super) const SETTINGS: &[Setting] = &[
+    Setting {
+        key: "broker",
+        long: "broker",
+        short: Some('b'),
+        kind: Kind::Url,
+        value: "URL",
+        default: "sqlite://umbel.db",
+        celery: &["broker_url"],
+        heading: Heading::Everywhere,
+        help: "Where messages come from and go to: amqp://, redis:// (amqps://, rediss:// for \
+               TLS) or sqlite://FILE, which needs no server",
+    },
+    Setting {
+        key: "result-backend",
+        long: "result-backend",
+        kind: Kind::Url,
+        value: "URL",
+        celery: &["result_backend"],
+        heading: Heading::Everywhere,
+        help: "Where results go: redis://, rpc://, sqlite://FILE or `disabled` [default: the \
+               broker itself; rpc:// with amqp://]",
+        ..BASE
+    },
+    Setting {
+        key: "json",
+        long: "json",
+        kind: Kind::Switch,
+        heading: Heading::Everywhere,
+        help: "Print JSON for programs",
+        ..BASE
+    },
+    Setting {
+        key: "queues",
+        long: "queues",
+        short: Some('Q'),
+        kind: Kind::List,
+        value: "LIST",
+        default: "celery",
+        celery: &["task_default_queue"],
+        help: "Queues to take from, separated by commas. The first one is where `umbel call` sends",
+        ..BASE
+    },
+    Setting {
+        key: "concurrency",
+        long: "concurrency",
+        short: Some('c'),
+        kind: Kind::Count,
+        value: "N",
+        default: "64",
+        celery: &["worker_concurrency"],
+        help: "Tasks at once. Sleeping and waiting ones cost no thread; computing ones share as \
+               many threads as there are cores",
+        ..BASE
+    },
+    Setting {
+        key: "prefetch-multiplier",
+        long: "prefetch-multiplier",
+        kind: Kind::Count,
+        value: "N",
+        default: "1",
+        celery: &["worker_prefetch_multiplier"],
+        help: "Messages to hold ready for each task that can run at once. With 1 (Celery's is 4) \
+               no message waits here while another worker is idle",
+        ..BASE
+    },
+    Setting {
+        key: "hostname",
+        long: "hostname",
+        short: Some('n'),
+        value: "NAME",
+        default: "celery@%h",
+        help: "The worker's name. %h is the host's name, %n its first part, %d the rest",
+        ..BASE
+    },
+    Setting {
+        key: "drain-timeout",
+        long: "drain-timeout",
+        kind: Kind::Duration,
+        value: "TIME",
+        default: "25s",
+        help: "How long running tasks may take to end after SIGTERM; then they are cut off and \
+               their messages go back",
+        ..BASE
+    },
+    Setting {
+        key: "optimization",
+        long: "optimization",
+        short: Some('O'),
+        value: "NAME",
+        default: "fair",
+        help: "Accepted for Celery's sake. Work is always handed out as with `fair`",
+        ..BASE
+    },
+    Setting {
+        key: "task-events",
+        long: "task-events",
+        short: Some('E'),
+        kind: Kind::Switch,
+        celery: &["worker_send_task_events"],
+        help: "Accepted for Celery's sake. This version sends no events",
+        ..BASE
+    },
+];
