@@ -9,6 +9,6 @@
 
 wasmtime::component::bindgen!({
     path: "../../../wit",
-    world: "imports",
+    world: "all",
     imports: { default: trappable },
 });

@@ -9,9 +9,10 @@ use wasmtime::Trap;
 use wasmtime::component::Val;
 
 use crate::backtrace::Frames;
+use crate::deadlines::TimeUp;
 use crate::hostcalls::BadProgress;
 use crate::limits::MemoryLimit;
-use crate::run::{Stopped, TimeUp};
+use crate::run::Stopped;
 use crate::shape::{Complaint, Give};
 use crate::size::json_size;
 use crate::value::{Bad, json, lift, lift_side};
@@ -120,11 +121,11 @@ fn size(outcome: &Outcome) -> u64 {
 }
 
 /// An error out of instantiation or out of the call.
-pub(crate) fn broken(error: &wasmtime::Error, sandbox: &Sandbox, time: Duration) -> Outcome {
+pub(crate) fn broken(error: &wasmtime::Error, sandbox: &Sandbox) -> Outcome {
     let frames = Frames::of(error);
     let traceback = frames.as_ref().map(Frames::to_string);
-    if error.downcast_ref::<TimeUp>().is_some() {
-        return Outcome::OverLimit(Limit::Time(time), traceback);
+    if let Some(TimeUp(limit)) = error.downcast_ref::<TimeUp>() {
+        return Outcome::OverLimit(limit.clone(), traceback);
     }
     if error.downcast_ref::<Stopped>().is_some() {
         return Outcome::Stopped;

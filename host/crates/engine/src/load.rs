@@ -18,6 +18,7 @@ use wasmtime::component::{Component, InstancePre};
 use crate::cache::hex;
 use crate::config::Shared;
 use crate::describe::describe;
+use crate::grants::granted;
 use crate::run::{self, Core};
 use crate::shape::{Description, Function};
 use crate::signature::Signature;
@@ -48,7 +49,7 @@ impl PluginSource {
         Self { file: path.into(), ..Self::default() }
     }
 
-    fn plugin(&self) -> String {
+    pub(crate) fn plugin(&self) -> String {
         let stem = || self.file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         self.name.clone().unwrap_or_else(stem)
     }
@@ -121,13 +122,17 @@ impl Task for LoadedTask {
         &self.core.version
     }
 
+    fn arity(&self) -> usize {
+        self.core.function.arity()
+    }
+
     async fn run(&self, call: Call, outbox: Arc<dyn Outbox>, stop: CancellationToken) -> Ended {
         run::hand_over(self.core.clone(), call, outbox, stop).await
     }
 }
 
-/// Refusals: what is wrong, and what would help.
-type Refusal = (String, Option<String>);
+/// What is wrong, and what would help.
+pub(crate) type Refusal = (String, Option<String>);
 
 /// Nothing larger is read.
 const LARGEST_FILE: u64 = 512 << 20;
@@ -144,7 +149,7 @@ fn try_load(shared: &Arc<Shared>, source: &PluginSource) -> Result<Plugin, Refus
     let digest = hex(&Sha256::digest(&bytes));
     let Compiled { component, description, from_cache } = compiled(shared, &bytes, &digest)?;
     drop(bytes);
-    granted(&description.imports)?;
+    granted(&description.imports, source)?;
     let pre = shared
         .linker
         .instantiate_pre(&component)
@@ -249,33 +254,6 @@ fn open_compiled(engine: &wasmtime::Engine, path: &Path) -> wasmtime::Result<Com
     )]
     unsafe {
         Component::deserialize_file(engine, path)
-    }
-}
-
-/// Refuses imports that nobody offers, all at once.
-fn granted(imports: &[String]) -> Result<(), Refusal> {
-    let refused: Vec<String> =
-        imports.iter().filter(|name| !is_offered(name)).map(|name| format!("`{name}`")).collect();
-    if refused.is_empty() {
-        return Ok(());
-    }
-    let help = "a plugin may import clocks, random numbers, standard streams and `umbel:task`; \
-                build it without the others";
-    Err((format!("imports what is not granted: {}", refused.join(", ")), Some(help.to_owned())))
-}
-
-/// WASI 0.2 as far as it can be offered empty, and `umbel:task` 0.1.
-fn is_offered(import: &str) -> bool {
-    let (name, version) = import.split_once('@').unwrap_or((import, ""));
-    let Some((package, interface)) = name.split_once('/') else { return false };
-    match package {
-        "wasi:cli" | "wasi:clocks" | "wasi:filesystem" | "wasi:io" | "wasi:random"
-        | "wasi:sockets" => version.starts_with("0.2."),
-        "umbel:task" => {
-            version.starts_with("0.1.")
-                && ["types", "context", "progress", "log"].contains(&interface)
-        }
-        _ => false,
     }
 }
 

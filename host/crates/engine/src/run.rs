@@ -19,6 +19,7 @@ use wasmtime::{Store, StoreContextMut, UpdateDeadline};
 
 use crate::arguments::bind;
 use crate::config::Shared;
+use crate::deadlines::Deadlines;
 use crate::ending::{broken, returned};
 use crate::shape::{Function, Give};
 use crate::state::State;
@@ -32,10 +33,6 @@ pub(crate) struct Core {
     pub(crate) policy: TaskPolicy,
     pub(crate) version: PluginVersion,
 }
-
-/// The hard time limit was reached; ends the run.
-#[derive(Debug)]
-pub(crate) struct TimeUp;
 
 /// The worker wants the run to end.
 #[derive(Debug)]
@@ -93,18 +90,17 @@ pub(crate) async fn run(
     };
     let start = Instant::now();
     let sandbox = &core.policy.sandbox;
-    let time = call.time_limit.map_or(sandbox.time, |asked| asked.min(sandbox.time));
-    let state = State::new(Arc::new(call), outbox, stop.clone(), sandbox, time, start);
+    let deadlines = Arc::new(Deadlines::new(&call, sandbox, start));
+    let state = State::new(Arc::new(call), outbox, stop.clone(), sandbox, deadlines.clone());
     let mut store = store(&core, state);
     let mut cpu = Duration::ZERO;
     let ended = {
-        let deadline = store.data().deadline;
         let call = attempt(&core, &mut store, &params);
-        watch(shared, call, &stop, deadline, &mut cpu).await
+        watch(shared, call, &stop, &deadlines, &mut cpu).await
     };
     let (outcome, output) = match ended {
         Ok(val) => returned(&core.function.give, val, sandbox.output),
-        Err(error) => (broken(&error, sandbox, time), 0),
+        Err(error) => (broken(&error, sandbox), 0),
     };
     let fuel = shared.metering.then(|| {
         let given = sandbox.fuel.unwrap_or(u64::MAX);
@@ -155,9 +151,7 @@ fn tick(store: StoreContextMut<'_, State>) -> wasmtime::Result<UpdateDeadline> {
     if state.stop.is_cancelled() {
         return Err(Stopped.into());
     }
-    if Instant::now() >= state.deadline {
-        return Err(TimeUp.into());
-    }
+    state.deadlines.check(Instant::now())?;
     Ok(UpdateDeadline::Yield(1))
 }
 
@@ -182,13 +176,13 @@ async fn watch<T>(
     shared: &Shared,
     call: impl Future<Output = wasmtime::Result<T>>,
     stop: &CancellationToken,
-    deadline: Instant,
+    deadlines: &Deadlines,
     cpu: &mut Duration,
 ) -> wasmtime::Result<T> {
     let mut call = pin!(call);
     let mut stopped = pin!(stop.cancelled());
     let mut closed = pin!(shared.closed.cancelled());
-    let mut time_up = pin!(tokio::time::sleep_until(deadline.into()));
+    let mut time_up = pin!(tokio::time::sleep_until(deadlines.next().into()));
     poll_fn(|cx| {
         let running = shared.ticker.running();
         let before = thread_cpu();
@@ -201,11 +195,17 @@ async fn watch<T>(
         if stopped.as_mut().poll(cx).is_ready() || closed.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(Stopped.into()));
         }
-        // The clock itself first: where guests keep all threads busy, timers fire late.
-        if Instant::now() >= deadline || time_up.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Err(TimeUp.into()));
+        loop {
+            // The clock itself first: where guests keep all threads busy, timers fire late.
+            if let Err(up) = deadlines.check(Instant::now()) {
+                return Poll::Ready(Err(up.into()));
+            }
+            if time_up.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            // That was the soft limit, which the guest has taken upon itself.
+            time_up.as_mut().reset(deadlines.next().into());
         }
-        Poll::Pending
     })
     .await
 }
@@ -216,14 +216,6 @@ fn thread_cpu() -> Duration {
     let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);
     Duration::new(seconds, nanos)
 }
-
-impl fmt::Display for TimeUp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the time limit was reached")
-    }
-}
-
-impl std::error::Error for TimeUp {}
 
 impl fmt::Display for Stopped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

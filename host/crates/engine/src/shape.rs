@@ -100,6 +100,16 @@ pub(crate) struct Parameter {
     pub(crate) wit: String,
 }
 
+impl Function {
+    /// How many positional arguments it takes at most.
+    pub(crate) fn arity(&self) -> usize {
+        match self.params.iter().any(Parameter::takes_rest) {
+            true => usize::MAX,
+            false => self.params.iter().filter(|param| !param.takes_keywords()).count(),
+        }
+    }
+}
+
 impl Parameter {
     /// True for `args: list<json>`, which takes the positional arguments that are left.
     pub(crate) fn takes_rest(&self) -> bool {

@@ -1,7 +1,6 @@
 //! What a store holds for one run.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use umbel_task::call::Call;
@@ -11,6 +10,7 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::capture::Journal;
+use crate::deadlines::Deadlines;
 use crate::limits::{HANDLES, Limits};
 
 /// One run's own data. Nothing in it outlives the run or is seen by another one.
@@ -20,11 +20,11 @@ pub(crate) struct State {
     pub(crate) journal: Journal,
     pub(crate) limits: Limits,
     pub(crate) stop: CancellationToken,
-    /// The hard time limit in force and the instant it is reached.
-    pub(crate) time: Duration,
-    pub(crate) deadline: Instant,
+    pub(crate) deadlines: Arc<Deadlines>,
     /// Bytes a result or a progress note may have.
     pub(crate) output: u64,
+    /// Bytes the run may still send in tasks.
+    pub(crate) sendable: u64,
     handles: ResourceTable,
     /// Made when the guest first asks for something of WASI.
     wasi: Option<Box<WasiCtx>>,
@@ -36,8 +36,7 @@ impl State {
         outbox: Arc<dyn Outbox>,
         stop: CancellationToken,
         sandbox: &Sandbox,
-        time: Duration,
-        start: Instant,
+        deadlines: Arc<Deadlines>,
     ) -> Self {
         let mut handles = ResourceTable::new();
         handles.set_max_capacity(HANDLES);
@@ -47,9 +46,9 @@ impl State {
             outbox,
             limits: Limits::new(sandbox.memory),
             stop,
-            time,
-            deadline: start + time,
+            deadlines,
             output: sandbox.output,
+            sendable: sandbox.output,
             handles,
             wasi: None,
         }

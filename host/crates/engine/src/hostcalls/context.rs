@@ -1,10 +1,11 @@
 //! `umbel:task/context`: who the task is and how long it has got.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use umbel_value::{Map, Value};
 
 use crate::bindings::umbel::task::context::{Delivery, Host, Request};
+use crate::deadlines::Deadline;
 use crate::state::State;
 
 impl Host for State {
@@ -22,8 +23,8 @@ impl Host for State {
             group_index: call.group_index,
             eta: call.eta.clone(),
             expires: call.expires.clone(),
-            time_limit_ms: Some(milliseconds(self.time)),
-            soft_time_limit_ms: call.soft_time_limit.map(milliseconds),
+            time_limit_ms: Some(milliseconds(self.deadlines.hard().limit)),
+            soft_time_limit_ms: self.deadlines.soft().map(|soft| milliseconds(soft.limit)),
             reply_to: call.reply_to.clone(),
             correlation_id: call.correlation_id.clone(),
             delivery: Delivery {
@@ -38,12 +39,25 @@ impl Host for State {
     }
 
     fn remaining_ms(&mut self) -> wasmtime::Result<u64> {
-        Ok(milliseconds(self.deadline.saturating_duration_since(Instant::now())))
+        Ok(left(self.deadlines.hard()))
+    }
+
+    fn soft_remaining_ms(&mut self) -> wasmtime::Result<Option<u64>> {
+        Ok(self.deadlines.soft().map(left))
+    }
+
+    fn take_soft_limit(&mut self) -> wasmtime::Result<()> {
+        self.deadlines.take_soft();
+        Ok(())
     }
 }
 
 fn object(map: &Map) -> String {
     Value::Map(map.clone()).to_json()
+}
+
+fn left(deadline: Deadline) -> u64 {
+    milliseconds(deadline.remaining())
 }
 
 fn milliseconds(time: Duration) -> u64 {

@@ -3,6 +3,7 @@
 mod context;
 mod log;
 mod progress;
+mod tasks;
 
 use wasmtime::component::{HasSelf, Linker};
 
@@ -17,6 +18,7 @@ pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
     task::context::add_to_linker::<State, HasSelf<State>>(linker, |state| state)?;
     task::progress::add_to_linker::<State, HasSelf<State>>(linker, |state| state)?;
     task::log::add_to_linker::<State, HasSelf<State>>(linker, |state| state)?;
+    task::tasks::add_to_linker::<State, HasSelf<State>>(linker, |state| state)?;
     Ok(())
 }
 
