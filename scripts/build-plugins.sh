@@ -1,5 +1,6 @@
 #!/bin/bash
-# Builds the example plugins to target/plugins/*.wasm, each only when its sources have changed.
+# Builds the example plugins to target/plugins/*.wasm, each only when its sources have changed. Those that
+# need a grant go to target/plugins/granted/: a worker without a configuration could not load them.
 set -euo pipefail
 source "$(dirname "$0")/common.sh"
 only_once plugins
@@ -8,13 +9,23 @@ out=$target/plugins
 cargo=$root/scripts/cargo.sh
 # shellcheck source=/dev/null
 source "$target/wasm-toolchain/env"
-mkdir -p "$out"
+mkdir -p "$out/granted"
+
+# folder NAME: where its component goes.
+folder() {
+    case $1 in
+        flow) echo "$out/granted" ;;
+        *) echo "$out" ;;
+    esac
+}
 
 # put FILE NAME: under its name at once, for a worker may be watching.
 put() {
+    local folder
+    folder=$(folder "$2")
     python3 "$root/scripts/embed-docs.py" "$root/plugins/$2/wit/$2.wit" "$1"
-    mv "$1" "$out/.$2.wasm.new"
-    mv "$out/.$2.wasm.new" "$out/$2.wasm"
+    mv "$1" "$folder/.$2.wasm.new"
+    mv "$folder/.$2.wasm.new" "$folder/$2.wasm"
 }
 
 build_rust() {
@@ -62,7 +73,7 @@ build_data() {
 plugin() {
     local name=$1
     shift
-    [ -e "$out/$name.wasm" ] || rm -f "$stamps/plugin-$name"
+    [ -e "$(folder "$name")/$name.wasm" ] || rm -f "$stamps/plugin-$name"
     job "plugin-$name" "$(fingerprint "plugins/$name" wit sdk scripts/build-plugins.sh scripts/embed-docs.py)" \
         "plugin $name" "$@"
 }
@@ -72,4 +83,5 @@ plugin text build_text
 plugin data build_data
 plugin images build_rust images
 plugin rogue build_rust rogue
+plugin flow build_rust flow
 jobs_end || die "not all plugins could be built"

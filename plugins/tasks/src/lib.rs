@@ -4,6 +4,8 @@ mod whoami;
 
 use std::time::Duration;
 
+use umbel_sdk::context;
+
 umbel_sdk::plugin!({ world: "example:tasks/plugin", path: ["../../wit", "wit"] });
 
 struct Tasks;
@@ -29,9 +31,15 @@ impl exports::example::tasks::tasks::Guest for Tasks {
     }
 
     fn sleep(seconds: f64) {
-        // NaN and what is below zero are no wait; what no clock can count is the longest one.
-        let wait = Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX);
-        std::thread::sleep(wait);
+        std::thread::sleep(wait(seconds));
+    }
+
+    fn nap(seconds: f64) -> bool {
+        context::take_soft_limit();
+        let wanted = wait(seconds);
+        let allowed = context::soft_remaining_ms().map_or(Duration::MAX, Duration::from_millis);
+        std::thread::sleep(wanted.min(allowed));
+        wanted <= allowed
     }
 
     fn primes(n: u32) -> u32 {
@@ -45,4 +53,9 @@ impl exports::example::tasks::tasks::Guest for Tasks {
     fn whoami() -> String {
         whoami::json()
     }
+}
+
+/// NaN and what is below zero are no wait; what no clock can count is the longest one.
+fn wait(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)
 }

@@ -1,5 +1,5 @@
 //! What a Rust plugin needs beside its own functions: who called it, the worker's log, progress
-//! reports, and endings other than success.
+//! reports, tasks that it sends itself, and endings other than success.
 //!
 //! A plugin describes its functions in WIT and implements the trait that [`plugin!`] makes of it:
 //!
@@ -36,24 +36,28 @@
 //! }
 //! ```
 //!
-//! Only what a plugin calls is imported by its component: one that never logs needs no `log`.
+//! Only what a plugin calls is imported by its component: one that never logs needs no `log`, and
+//! one that never calls [`tasks`] needs no grant for it.
 
 #[allow(unsafe_code, missing_docs, reason = "generated from wit/task.wit")]
 #[doc(hidden)]
 pub mod bindings {
     wit_bindgen::generate!({
         path: "../../wit",
-        world: "imports",
+        world: "all",
         generate_all,
         generate_unused_types: true,
     });
 }
 
+#[cfg(feature = "json")]
+pub mod canvas;
 mod error;
 #[cfg(feature = "json")]
 pub mod json;
 pub mod log;
 pub mod progress;
+pub mod tasks;
 
 pub use bindings::umbel::task::{context, types};
 pub use types::{Error, Failure, Json, Retry};
