@@ -21,7 +21,13 @@ use tokio::time::Instant;
 use crate::broker::Broker;
 use crate::results::ResultStore;
 
+mod bench;
 pub mod broker;
+pub mod chords;
+pub mod counting;
+pub mod delays;
+pub mod letters;
+pub mod listening;
 pub mod store;
 
 /// How long anything that must happen may take; generous, since the machine may be busy.
@@ -54,6 +60,12 @@ pub struct Abilities {
     pub other_properties: bool,
     /// How soon what a vanished consumer held is delivered again.
     pub returns_within: Duration,
+    /// How much later than asked for a delayed delivery may come back; `None`: there are no delays.
+    pub delays_within: Option<Duration>,
+    /// What is put aside can be listed and replayed.
+    pub dead_letters: bool,
+    /// Workers can be spoken to all at once.
+    pub listens: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +85,11 @@ pub trait StoreFixture: Send + Sync {
     /// Anybody can read any record. `false` for stores that only deliver (`rpc://`).
     fn keeps(&self) -> bool {
         true
+    }
+
+    /// It counts chords and keeps groups.
+    fn has_chords(&self) -> bool {
+        self.keeps()
     }
 }
 
@@ -133,7 +150,6 @@ macro_rules! broker_conformance {
             a_requeued_message_comes_again_and_says_so
             a_discarded_message_never_comes_again
             a_dropped_receipt_brings_the_message_back
-            handing_out_is_counted
             waiting_for_the_next_message_may_be_cut_short
             stopping_gives_back_what_was_not_handed_out
             a_stopped_consumer_ends
@@ -145,6 +161,37 @@ macro_rules! broker_conformance {
             priorities_are_served_as_this_broker_means_them
             many_publish_and_settle_at_once
             a_closed_broker_refuses_to_publish
+        }
+        $crate::conformance_cases! { $fixture, counting:
+            handing_out_is_counted
+            a_requeue_does_not_count
+            a_rejected_message_comes_again_and_says_so
+            a_vanished_consumers_deliveries_are_counted_or_given_back
+        }
+        $crate::conformance_cases! { $fixture, delays:
+            a_delayed_delivery_comes_back_at_its_time_and_not_before
+            a_delayed_message_arrives_as_it_was_published
+            a_delay_does_not_count
+            a_delayed_delivery_leaves_its_place_in_the_window
+            a_time_that_has_passed_is_now
+            a_sooner_delay_overtakes_a_later_one
+            a_delayed_message_outlives_whoever_delayed_it
+            many_delayed_messages_come_back_once_each
+        }
+        $crate::conformance_cases! { $fixture, letters:
+            a_buried_message_is_listed_with_its_reason
+            a_buried_message_never_comes_again
+            a_replayed_message_starts_afresh
+            replaying_what_is_not_there_changes_nothing
+            dead_letters_are_listed_oldest_first_up_to_a_limit
+        }
+        $crate::conformance_cases! { $fixture, listening:
+            a_listener_hears_what_is_said_after_it_began
+            all_that_is_said_is_heard_in_order_by_every_listener
+            nobody_listening_is_no_error
+            a_reply_that_nobody_waits_for_is_no_error
+            waiting_for_a_request_may_be_cut_short
+            a_listener_ends_with_its_broker
         }
     };
 }
@@ -167,6 +214,24 @@ macro_rules! store_conformance {
             a_waiter_gives_up_in_time_with_the_latest_record
             several_waiters_are_told
             many_records_are_put_at_once
+        }
+        $crate::conformance_cases! { $fixture, chords:
+            a_chord_completes_with_its_last_part
+            the_size_may_come_after_the_parts
+            a_part_that_asks_again_completes_a_chord_whose_size_came_late
+            counting_a_part_in_twice_changes_nothing
+            parts_carry_values_and_failures
+            parts_without_a_position_come_last
+            a_chord_of_more_than_ten_keeps_its_order
+            exactly_one_of_many_concurrent_joins_completes
+            a_chord_can_grow
+            a_chord_whose_body_was_sent_is_done
+            a_chord_whose_body_can_never_be_sent_keeps_nobody_waiting
+            a_chord_can_begin_again
+            a_claim_that_lapses_can_be_taken_by_another
+            a_claim_can_be_held_longer
+            chords_do_not_touch_each_other
+            a_group_is_read_as_it_was_saved
         }
     };
 }

@@ -103,6 +103,9 @@ impl BrokerFixture for Database {
             any_header: true,
             other_properties: true,
             returns_within: Duration::from_secs(60),
+            delays_within: None,
+            dead_letters: false,
+            listens: false,
         }
     }
 }
@@ -111,6 +114,10 @@ impl BrokerFixture for Database {
 impl StoreFixture for Database {
     async fn store(&self) -> Arc<dyn ResultStore> {
         Arc::new(self.store().await)
+    }
+
+    fn has_chords(&self) -> bool {
+        false
     }
 }
 

@@ -66,6 +66,9 @@ impl BrokerFixture for File {
             any_header: true,
             other_properties: true,
             returns_within: Duration::ZERO,
+            delays_within: None,
+            dead_letters: false,
+            listens: false,
         }
     }
 }
@@ -74,6 +77,10 @@ impl BrokerFixture for File {
 impl StoreFixture for File {
     async fn store(&self) -> Arc<dyn ResultStore> {
         Arc::new(SqliteStore::open(self.address(), DAY).await.expect("the file opens"))
+    }
+
+    fn has_chords(&self) -> bool {
+        false
     }
 }
 
@@ -94,6 +101,10 @@ impl Shared {
 impl StoreFixture for Shared {
     async fn store(&self) -> Arc<dyn ResultStore> {
         Arc::new(SqliteStore::beside(&self.broker, DAY))
+    }
+
+    fn has_chords(&self) -> bool {
+        false
     }
 }
 

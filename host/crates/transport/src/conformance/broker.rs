@@ -1,7 +1,6 @@
 //! What every broker does; each function is one sentence and panics when it does not hold.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,9 +8,12 @@ use futures_util::future::join_all;
 use umbel_protocol::message::{Properties, RawMessage, Route};
 use umbel_value::{Map, Tag, Value};
 
-use super::{BrokerFixture, PATIENCE, Priorities, QUIET, fresh, soon, within};
-use crate::broker::{Broker, Consumer};
-use crate::delivery::{Delivery, Settlement};
+use super::bench::{
+    Bench, ack, map, message, next, nothing_comes, number, numbers, publish_number, settle,
+    settle_all, sorted, take, text,
+};
+use super::{BrokerFixture, PATIENCE, Priorities, fresh, soon, within};
+use crate::delivery::Settlement;
 
 pub async fn a_message_arrives_as_it_was_published(fixture: &dyn BrokerFixture) {
     let bench = Bench::new(fixture).await;
@@ -273,22 +275,6 @@ pub async fn a_dropped_receipt_brings_the_message_back(fixture: &dyn BrokerFixtu
     ack(delivery).await;
 }
 
-pub async fn handing_out_is_counted(fixture: &dyn BrokerFixture) {
-    if !fixture.abilities().counts_deliveries {
-        return;
-    }
-    let bench = Bench::new(fixture).await;
-    bench.publish_numbers(0..1).await;
-    let mut consumer = bench.consume(1).await;
-    for before in 0..3 {
-        let delivery = next(&mut consumer).await;
-        assert_eq!(delivery.deliveries, Some(before));
-        assert_eq!(delivery.redelivered, before > 0);
-        settle(delivery, Settlement::Requeue).await;
-    }
-    ack(next(&mut consumer).await).await;
-}
-
 pub async fn waiting_for_the_next_message_may_be_cut_short(fixture: &dyn BrokerFixture) {
     let bench = Bench::new(fixture).await;
     let sender = bench.another(fixture).await;
@@ -519,137 +505,4 @@ pub async fn a_closed_broker_refuses_to_publish(fixture: &dyn BrokerFixture) {
     let refused = soon("publish", bench.broker.publish(&bench.route(), &message("x"))).await;
     assert!(refused.is_err(), "a closed broker took a message");
     soon("a second close", bench.broker.close()).await;
-}
-
-/// A broker and a queue of its own.
-struct Bench {
-    broker: Arc<dyn Broker>,
-    queue: String,
-}
-
-impl Bench {
-    async fn new(fixture: &dyn BrokerFixture) -> Bench {
-        Bench { broker: fixture.broker().await, queue: fresh("conformance") }
-    }
-
-    /// Another handle on the same queue.
-    async fn another(&self, fixture: &dyn BrokerFixture) -> Bench {
-        Bench { broker: fixture.broker().await, queue: self.queue.clone() }
-    }
-
-    fn route(&self) -> Route {
-        Route::queue(&self.queue)
-    }
-
-    async fn publish(&self, message: &RawMessage) {
-        soon("publish", self.broker.publish(&self.route(), message)).await.expect("publishes");
-    }
-
-    async fn publish_numbers(&self, numbers: std::ops::Range<u32>) {
-        let route = self.route();
-        for number in numbers {
-            publish_number(&*self.broker, &route, number).await;
-        }
-    }
-
-    async fn consume(&self, window: u16) -> Box<dyn Consumer> {
-        soon("consume", self.broker.consume(std::slice::from_ref(&self.queue), window))
-            .await
-            .expect("the broker lets us consume")
-    }
-
-    async fn take_and_ack(&self, consumer: &mut Box<dyn Consumer>, count: u32) -> Vec<u32> {
-        let mut seen = Vec::new();
-        for _ in 0..count {
-            let delivery = next(consumer).await;
-            seen.push(number(&delivery));
-            ack(delivery).await;
-        }
-        seen
-    }
-
-    /// A newcomer finds nothing.
-    async fn is_empty(&self, fixture: &dyn BrokerFixture) {
-        let other = self.another(fixture).await;
-        let mut consumer = other.consume(10).await;
-        nothing_comes(&mut consumer).await;
-    }
-}
-
-async fn publish_number(broker: &dyn Broker, route: &Route, number: u32) {
-    soon("publish", broker.publish(route, &message(&number.to_string()))).await.expect("publishes");
-}
-
-async fn next(consumer: &mut Box<dyn Consumer>) -> Delivery {
-    soon("the next delivery", consumer.next())
-        .await
-        .expect("the consumer works")
-        .expect("it was not stopped")
-}
-
-async fn take(consumer: &mut Box<dyn Consumer>, count: usize) -> Vec<Delivery> {
-    let mut taken = Vec::with_capacity(count);
-    while taken.len() < count {
-        taken.push(next(consumer).await);
-    }
-    taken
-}
-
-async fn nothing_comes(consumer: &mut Box<dyn Consumer>) {
-    if let Ok(taken) = tokio::time::timeout(QUIET, consumer.next()).await {
-        let delivery = taken.expect("the consumer works").expect("it was not stopped");
-        panic!("nothing should come, but there is {:?}", delivery.message.body);
-    }
-}
-
-async fn settle(delivery: Delivery, how: Settlement) {
-    soon("settle", delivery.receipt.settle(how)).await.expect("settles");
-}
-
-async fn ack(delivery: Delivery) {
-    settle(delivery, Settlement::Ack).await;
-}
-
-async fn settle_all(deliveries: Vec<Delivery>, how: Settlement) {
-    join_all(deliveries.into_iter().map(|delivery| settle(delivery, how))).await;
-}
-
-fn message(body: &str) -> RawMessage {
-    RawMessage {
-        properties: Properties {
-            content_type: Some("application/json".into()),
-            content_encoding: Some("utf-8".into()),
-            correlation_id: Some("5c7a1cf5-7d0d-4d53-9d5d-1e5bd2c8d1b4".into()),
-            reply_to: Some("0f2b4d9e-8f7c-3a55-b1cd-1a2b3c4d5e6f".into()),
-            delivery_mode: Some(2),
-            priority: Some(0),
-            ..Properties::default()
-        },
-        headers: map([("task", text("tasks.add"))]),
-        body: Bytes::copy_from_slice(body.as_bytes()),
-    }
-}
-
-fn number(delivery: &Delivery) -> u32 {
-    std::str::from_utf8(&delivery.message.body)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .expect("the suite numbers its messages")
-}
-
-fn numbers(range: std::ops::Range<u32>) -> Vec<u32> {
-    range.collect()
-}
-
-fn text(value: &str) -> Value {
-    Value::Text(value.to_owned())
-}
-
-fn map<const N: usize>(entries: [(&str, Value); N]) -> Map {
-    entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
-}
-
-/// Brokers may carry headers in any order.
-fn sorted(headers: &Map) -> BTreeMap<String, String> {
-    headers.iter().map(|(key, value)| (key.clone(), format!("{value:?}"))).collect()
 }

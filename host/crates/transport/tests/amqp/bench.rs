@@ -43,6 +43,9 @@ impl BrokerFixture for Conformance {
             any_header: false,
             other_properties: false,
             returns_within: Duration::ZERO,
+            delays_within: None,
+            dead_letters: false,
+            listens: false,
         }
     }
 }
