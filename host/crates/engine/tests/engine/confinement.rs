@@ -3,16 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::support::{ADD, Bench, Recorder, body, call, echo, json, run, run_with, timed};
+use crate::support::{
+    ADD, Bench, Recorder, SLACK, WAIT, body, call, echo, json, run, run_with, timed,
+};
 use tokio_util::sync::CancellationToken;
 use umbel_task::outcome::{Kind, Limit, Outcome};
 use umbel_task::runner::{Level, Source, Task};
 use umbel_value::Value;
 
 const LIMIT: Duration = Duration::from_millis(200);
-
-/// How much later than its limit a run may end on a busy machine.
-const SLACK: Duration = Duration::from_millis(300);
 
 async fn ends_at_its_time_limit(text: &str, args: &str) {
     let bench = Bench::new();
@@ -286,26 +285,6 @@ async fn a_reserved_state_or_bad_details_end_the_task() {
         assert!(message.contains(expected), "{message}");
     }
 }
-
-/// Waits so many nanoseconds in one host call.
-const WAIT: &str = r#"(component
-    (import "wasi:io/poll@0.2.0" (instance $poll
-        (export "pollable" (type $p (sub resource)))
-        (export "[method]pollable.block" (func (param "self" (borrow $p))))))
-    (alias export $poll "pollable" (type $pollable))
-    (import "wasi:clocks/monotonic-clock@0.2.0" (instance $clock
-        (alias outer 1 $pollable (type $p))
-        (export "pollable" (type $q (eq $p)))
-        (export "subscribe-duration" (func (param "when" u64) (result (own $q))))))
-    (core func $block (canon lower (func $poll "[method]pollable.block")))
-    (core func $sub (canon lower (func $clock "subscribe-duration")))
-    (core module $m
-        (import "h" "sub" (func $sub (param i64) (result i32)))
-        (import "h" "block" (func $block (param i32)))
-        (func (export "wait") (param i64) (call $block (call $sub (local.get 0)))))
-    (core instance $i (instantiate $m (with "h" (instance
-        (export "sub" (func $sub)) (export "block" (func $block))))))
-    (func (export "wait") (param "ns" u64) (canon lift (core func $i "wait"))))"#;
 
 /// Tells a state with details, and logs a warning of the same texts.
 fn note(state: &str, meta: &str) -> String {

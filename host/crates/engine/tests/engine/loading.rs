@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use crate::support::{ADD, Bench, body, echo, refusal, run};
+use crate::support::{ADD, ALLOCATOR, Bench, body, echo, refusal, run};
 use umbel_engine::{Catalog, Engine, EngineConfig, PluginSource};
 use umbel_task::outcome::Outcome;
 use umbel_task::policy::TaskPolicy;
@@ -147,6 +147,32 @@ fn functions_that_cannot_be_tasks_are_skipped_with_a_reason() {
             ("init".to_owned(), "it starts the language's runtime".to_owned()),
         ]
     );
+}
+
+#[test]
+fn a_task_knows_how_many_positional_arguments_it_takes() {
+    let bench = Bench::new();
+    let check = |params: &str, expected: usize| {
+        let core = "i32 ".repeat(2 * params.matches("(param").count());
+        let text = format!(
+            r#"(component
+                (import "umbel:task/types@0.1.0" (instance $types
+                    (type $text string) (export "json" (type (eq $text)))))
+                (alias export $types "json" (type $json))
+                {ALLOCATOR}
+                (core module $n (func (export "f") (param {core})))
+                (core instance $n (instantiate $n))
+                (func (export "f") {params} (canon lift (core func $n "f")
+                    (memory (core memory $i "memory")) (realloc (core func $i "realloc")))))"#
+        );
+        assert_eq!(bench.task(&text).arity(), expected, "{params}");
+    };
+    check("", 0);
+    check(r#"(param "id" string)"#, 1);
+    check(r#"(param "request" $json) (param "exc" $json) (param "traceback" string)"#, 3);
+    check(r#"(param "id" string) (param "kwargs" $json)"#, 1);
+    check(r#"(param "args" (list $json))"#, usize::MAX);
+    check(r#"(param "args" (list string))"#, 1);
 }
 
 #[test]

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod confinement;
+mod deadlines;
 mod loading;
+mod sending;
 mod support;
 mod values;

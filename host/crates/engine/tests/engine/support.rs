@@ -120,6 +120,9 @@ pub(crate) async fn timed(task: &LoadedTask, args: &str) -> (Outcome, Duration) 
     (run(task, args).await.outcome, start.elapsed())
 }
 
+/// How much later than its limit a run may end on a busy machine.
+pub(crate) const SLACK: Duration = Duration::from_millis(300);
+
 /// A module with an allocator and `echo`, which gives back a list or a text, lifted for a type.
 /// `types` are component-level definitions that `ty` may name.
 pub(crate) fn echo(types: &str, ty: &str) -> String {
@@ -174,3 +177,23 @@ pub(crate) fn body(definitions: &str, body: &str) -> String {
             (func (export "task") (canon lift (core func $i "task"))))"#
     )
 }
+
+/// Waits so many nanoseconds in one host call.
+pub(crate) const WAIT: &str = r#"(component
+    (import "wasi:io/poll@0.2.0" (instance $poll
+        (export "pollable" (type $p (sub resource)))
+        (export "[method]pollable.block" (func (param "self" (borrow $p))))))
+    (alias export $poll "pollable" (type $pollable))
+    (import "wasi:clocks/monotonic-clock@0.2.0" (instance $clock
+        (alias outer 1 $pollable (type $p))
+        (export "pollable" (type $q (eq $p)))
+        (export "subscribe-duration" (func (param "when" u64) (result (own $q))))))
+    (core func $block (canon lower (func $poll "[method]pollable.block")))
+    (core func $sub (canon lower (func $clock "subscribe-duration")))
+    (core module $m
+        (import "h" "sub" (func $sub (param i64) (result i32)))
+        (import "h" "block" (func $block (param i32)))
+        (func (export "wait") (param i64) (call $block (call $sub (local.get 0)))))
+    (core instance $i (instantiate $m (with "h" (instance
+        (export "sub" (func $sub)) (export "block" (func $block))))))
+    (func (export "wait") (param "ns" u64) (canon lift (core func $i "wait"))))"#;
