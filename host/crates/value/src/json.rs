@@ -10,9 +10,6 @@ pub use write::{write_base64, write_float, write_int, write_text};
 
 use crate::Value;
 
-/// Deeper nesting is refused before it can exhaust a stack.
-pub const MAX_DEPTH: usize = 512;
-
 /// Longer integers are refused, as Python refuses them.
 pub const MAX_DIGITS: usize = 4300;
 

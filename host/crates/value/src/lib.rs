@@ -2,9 +2,12 @@
 //! Shared by both worlds; knows neither messages nor components.
 
 mod access;
+mod budget;
 pub mod json;
+pub mod msgpack;
 
-pub use json::{JsonError, MAX_DEPTH};
+pub use budget::{Budget, Exceeded, MAX_DEPTH, MAX_WEIGHT};
+pub use json::JsonError;
 
 /// An object; keeps the order of its keys.
 pub type Map = indexmap::IndexMap<String, Value>;

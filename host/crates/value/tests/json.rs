@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)] // a test that panics has told what it is for
 
 use proptest::prelude::*;
-use umbel_value::{MAX_DEPTH, Map, Tag, Value};
+use umbel_value::{MAX_DEPTH, MAX_WEIGHT, Map, Tag, Value};
 
 fn check(text: &str, expected: Value) {
     assert_eq!(Value::from_json(text.as_bytes()), Ok(expected), "{text}");
@@ -135,6 +135,14 @@ fn depth_is_capped() {
     assert!(Value::from_json(nested(MAX_DEPTH).as_bytes()).is_ok());
     refuse(nested(MAX_DEPTH + 1).as_bytes(), "nested deeper");
     refuse("[".repeat(1_000_000).as_bytes(), "nested deeper");
+}
+
+#[test]
+fn small_text_does_not_become_a_large_value() {
+    let list = |length: usize| format!("[{}0]", "0,".repeat(length - 1));
+    assert!(Value::from_json(list(MAX_WEIGHT - 4).as_bytes()).is_ok());
+    refuse(list(MAX_WEIGHT - 3).as_bytes(), "more than");
+    refuse(format!("[{}0]", "{\"\":0},".repeat(MAX_WEIGHT / 7)).as_bytes(), "more than");
 }
 
 #[test]

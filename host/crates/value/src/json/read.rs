@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{JsonError, MAX_DEPTH, MAX_DIGITS, plain_until};
-use crate::{Map, Tag, Value};
+use super::{JsonError, MAX_DIGITS, plain_until};
+use crate::{Budget, Map, Tag, Value};
 
 /// Reads JSON text piece by piece. Each method takes leading white space and leaves what follows.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub struct Reader<'a> {
     text: &'a str,
     bytes: &'a [u8],
     at: usize,
-    depth: usize,
+    budget: Budget,
 }
 
 impl<'a> Reader<'a> {
@@ -22,7 +22,7 @@ impl<'a> Reader<'a> {
     pub fn new(bytes: &'a [u8]) -> Result<Self, JsonError> {
         let text = std::str::from_utf8(bytes)
             .map_err(|error| JsonError { what: "not UTF-8".to_owned(), at: error.valid_up_to() })?;
-        Ok(Self { text, bytes, at: 0, depth: 0 })
+        Ok(Self { text, bytes, at: 0, budget: Budget::new() })
     }
 
     /// The first byte of the next piece, without taking it.
@@ -82,6 +82,7 @@ impl<'a> Reader<'a> {
                     return Err(self.error("expected `:`"));
                 }
                 self.at += 1;
+                self.spend(2)?;
                 each(self, key)?;
                 match self.peek() {
                     Some(b',') => self.at += 1,
@@ -102,6 +103,7 @@ impl<'a> Reader<'a> {
         self.enter(b'[', "expected an array")?;
         if self.peek() != Some(b']') {
             loop {
+                self.spend(1)?;
                 each(self)?;
                 match self.peek() {
                     Some(b',') => self.at += 1,
@@ -153,16 +155,17 @@ impl<'a> Reader<'a> {
         if self.peek() != Some(opening) {
             return Err(self.error(expected));
         }
-        if self.depth == MAX_DEPTH {
-            return Err(self.error(format!("nested deeper than {MAX_DEPTH}")));
-        }
-        self.depth += 1;
+        self.budget.enter().map_err(|exceeded| self.error(exceeded.to_string()))?;
         self.at += 1;
         Ok(())
     }
 
+    fn spend(&mut self, weight: usize) -> Result<(), JsonError> {
+        self.budget.spend(weight).map_err(|exceeded| self.error(exceeded.to_string()))
+    }
+
     fn leave(&mut self) {
-        self.depth -= 1;
+        self.budget.leave();
         self.at += 1;
     }
 
