@@ -1,17 +1,20 @@
-//! Content types, encodings, compression and size caps of bodies.
-//! JSON is the only content type that is opened.
+//! Bodies: content types, serializers, compression and size caps.
+
+mod compression;
+mod yaml;
 
 use std::borrow::Cow;
-use std::io::Read as _;
 
 use umbel_value::Value;
+
+pub use compression::Compression;
 
 use crate::message::{DecodeError, RawMessage};
 
 /// What a compressed body may grow to.
 pub const MAX_BODY: u64 = 64 << 20;
 
-/// The content type of every body we write.
+/// The content type of JSON.
 pub const JSON: &str = "application/json";
 
 /// How a body or a result is written.
@@ -30,16 +33,10 @@ pub enum Serializer {
     Yaml,
 }
 
-/// kombu's compressions (PROTOCOL 1.6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Compression {
-    /// What kombu calls gzip: a bare zlib stream.
-    Zlib,
-    Bzip2,
-    Lzma,
-    Brotli,
-    Zstd,
-}
+/// Why a serializer cannot write a value, in the words of Python's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct EncodeError(pub String);
 
 /// An opened body.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,64 +47,111 @@ pub enum Body {
     Empty,
 }
 
-/// Opens a body as kombu does: the content type is judged before a byte is unpacked.
+impl Serializer {
+    pub const ALL: [Serializer; 3] = [Serializer::Json, Serializer::Msgpack, Serializer::Yaml];
+
+    /// By kombu's name or by content type, as `accept_content` takes both.
+    pub fn named(name: &str) -> Option<Serializer> {
+        Self::ALL.into_iter().find(|one| name == one.as_str() || name == one.content_type())
+    }
+
+    /// kombu's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Serializer::Json => "json",
+            Serializer::Msgpack => "msgpack",
+            Serializer::Yaml => "yaml",
+        }
+    }
+
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Serializer::Json => JSON,
+            Serializer::Msgpack => "application/x-msgpack",
+            Serializer::Yaml => "application/x-yaml",
+        }
+    }
+
+    pub fn content_encoding(self) -> &'static str {
+        match self {
+            Serializer::Json | Serializer::Yaml => "utf-8",
+            Serializer::Msgpack => "binary",
+        }
+    }
+
+    /// Reads one value; the complaint says what is wrong and where.
+    pub fn read(self, bytes: &[u8]) -> Result<Value, String> {
+        match self {
+            Serializer::Json => Value::from_json(bytes).map_err(|error| error.to_string()),
+            Serializer::Msgpack => Value::from_msgpack(bytes).map_err(|error| error.to_string()),
+            Serializer::Yaml => yaml::read(bytes),
+        }
+    }
+
+    /// Writes one value. JSON can write them all.
+    pub fn write(self, value: &Value) -> Result<Vec<u8>, EncodeError> {
+        let mut out = Vec::with_capacity(256);
+        match self {
+            Serializer::Json => value.write_json(&mut out),
+            Serializer::Msgpack => {
+                value.write_msgpack(&mut out).map_err(|error| EncodeError(error.to_string()))?;
+            }
+            Serializer::Yaml => yaml::write(value, &mut out)?,
+        }
+        Ok(out)
+    }
+}
+
+/// Opens a body of any serializer.
 pub fn open(raw: &RawMessage) -> Result<Body, DecodeError> {
+    open_accepting(raw, &Serializer::ALL).map(|(body, _)| body)
+}
+
+/// Opens a body as kombu does: the content type is judged before a byte is unpacked.
+pub(crate) fn open_accepting(
+    raw: &RawMessage,
+    accept: &[Serializer],
+) -> Result<(Body, Content), DecodeError> {
     let content_type = raw.properties.content_type.as_deref().unwrap_or_default();
-    match content_type {
-        JSON if raw.body.is_empty() => return Ok(Body::Empty),
-        JSON => {}
-        "" | "application/data" | "application/text" => return Ok(Body::Opaque),
-        other => return Err(disallowed(other)),
+    if matches!(content_type, "" | "application/data" | "application/text") {
+        return Ok((Body::Opaque, Content::default()));
     }
-    let text = match raw.headers.get("compression") {
-        Some(kind) if kind.is_truthy() => {
-            let kind = kind.as_str().ok_or_else(|| {
-                DecodeError::Undecodable("the header `compression` is not text".to_owned())
-            })?;
-            Cow::Owned(decompress(&raw.body, kind, MAX_BODY)?)
-        }
-        _ => Cow::Borrowed(raw.body.as_ref()),
+    let known = Serializer::ALL.into_iter().find(|one| one.content_type() == content_type);
+    let serializer =
+        known.filter(|one| accept.contains(one)).ok_or_else(|| disallowed(content_type))?;
+    let mut content = Content { serializer, compression: None };
+    if raw.body.is_empty() {
+        return Ok((Body::Empty, content));
+    }
+    content.compression = compression(raw)?;
+    let bytes = match content.compression {
+        Some(compression) => Cow::Owned(unpack(compression, &raw.body)?),
+        None => Cow::Borrowed(raw.body.as_ref()),
     };
-    Value::from_json(&text)
-        .map(Body::Value)
-        .map_err(|error| DecodeError::Undecodable(error.to_string()))
+    let value = serializer.read(&bytes).map_err(DecodeError::Undecodable)?;
+    Ok((Body::Value(value), content))
 }
 
-/// Unpacks data of one of kombu's compressions (content type or alias), to at most `cap` bytes.
-pub fn decompress(data: &[u8], kind: &str, cap: u64) -> Result<Vec<u8>, DecodeError> {
-    let name = match kind {
-        // What kombu calls gzip is a bare zlib stream.
-        "application/x-gzip" | "gzip" | "zlib" => return inflate(data, cap),
-        "application/x-bz2" | "bzip2" | "bzip" => "bzip2",
-        "application/x-lzma" | "lzma" | "xz" => "lzma",
-        "application/x-brotli" | "brotli" => "brotli",
-        "application/zstd" | "zstd" | "zstandard" => "zstd",
-        other => {
-            return Err(DecodeError::Undecodable(format!("unknown compression `{other}`")));
-        }
+fn compression(raw: &RawMessage) -> Result<Option<Compression>, DecodeError> {
+    let Some(kind) = raw.headers.get("compression").filter(|kind| kind.is_truthy()) else {
+        return Ok(None);
     };
-    Err(DecodeError::Undecodable(format!("compression `{name}` is not supported")))
+    let complaint = || match kind {
+        Value::Text(kind) => format!("unknown compression `{kind}`"),
+        _ => "the header `compression` is not text".to_owned(),
+    };
+    let known = kind.as_str().and_then(Compression::named);
+    known.map(Some).ok_or_else(|| DecodeError::Undecodable(complaint()))
 }
 
-fn inflate(data: &[u8], cap: u64) -> Result<Vec<u8>, DecodeError> {
-    let mut out = Vec::new();
-    // One byte more than allowed tells a full body from a bomb.
-    let mut stream = flate2::read::ZlibDecoder::new(data).take(cap.saturating_add(1));
-    stream
-        .read_to_end(&mut out)
-        .map_err(|error| DecodeError::Undecodable(format!("corrupt zlib data: {error}")))?;
-    if out.len() as u64 > cap {
-        return Err(DecodeError::Undecodable(format!("unpacks to more than {cap} bytes")));
-    }
-    Ok(out)
+fn unpack(compression: Compression, data: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    compression.unpack(data, MAX_BODY).map_err(DecodeError::Undecodable)
 }
 
 fn disallowed(content_type: &str) -> DecodeError {
     let name = match content_type {
         "application/x-python-serialize" => "pickle",
-        "application/x-yaml" => "yaml",
-        "application/x-msgpack" => "msgpack",
-        other => other,
+        other => Serializer::named(other).map_or(other, |known| known.as_str()),
     };
     DecodeError::Disallowed { name: name.to_owned(), content_type: content_type.to_owned() }
 }

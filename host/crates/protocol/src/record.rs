@@ -6,7 +6,8 @@ use std::fmt;
 use umbel_value::json::write_text;
 use umbel_value::{Map, Tag, Value};
 
-use crate::{body, names, repr};
+use crate::body::{Compression, Content, MAX_BODY, Serializer};
+use crate::{names, repr};
 
 /// A task's state (PROTOCOL 4.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,16 +148,28 @@ impl ResultRecord {
         }
     }
 
-    /// The stored bytes; the compression is marked in front of them, as Celery 5.7 does.
-    pub fn encode(&self, content: body::Content) -> Vec<u8> {
-        let _ = content;
-        self.to_json()
+    /// The stored bytes; the compression is marked in front of them, as Celery 5.7 does. What the
+    /// serializer cannot write becomes the failure that Celery makes of it.
+    pub fn encode(&self, content: Content) -> Vec<u8> {
+        let bytes = match content.serializer {
+            Serializer::Json => self.to_json(),
+            other => other.write(&self.to_value()).unwrap_or_else(|error| {
+                let failure = self.without_value(&error.0);
+                other.write(&failure.to_value()).expect("texts can be written")
+            }),
+        };
+        let Some(compression) = content.compression else { return bytes };
+        let mut out = names::COMPRESSED_RESULT.to_vec();
+        out.extend_from_slice(compression.content_type().as_bytes());
+        out.push(0);
+        out.extend_from_slice(&compression.pack(&bytes));
+        out
     }
 
     /// Reads stored bytes of a serializer, compressed or not.
-    pub fn decode(bytes: &[u8], serializer: body::Serializer) -> Result<ResultRecord, RecordError> {
-        let _ = serializer;
-        Self::from_json(bytes)
+    pub fn decode(bytes: &[u8], serializer: Serializer) -> Result<ResultRecord, RecordError> {
+        let bytes = unpacked(bytes)?;
+        serializer.read(&bytes).map_err(RecordError).and_then(Self::from_value)
     }
 
     /// The stored JSON. `status` comes first and `task_id` last, as Celery writes it.
@@ -200,10 +213,48 @@ impl ResultRecord {
         out
     }
 
-    /// Reads what Celery or we stored, compressed results of Celery 5.7 included.
+    /// Reads JSON that Celery or we stored, compressed or not.
     pub fn from_json(text: &[u8]) -> Result<ResultRecord, RecordError> {
-        let text = unpacked(text)?;
-        let value = Value::from_json(&text).map_err(|error| RecordError(error.to_string()))?;
+        Self::decode(text, Serializer::Json)
+    }
+
+    /// As `to_json` writes it.
+    fn to_value(&self) -> Value {
+        let mut map = Map::with_capacity(8 + self.other.len());
+        let mut set = |key: &str, value: Value| {
+            map.insert(key.to_owned(), value);
+        };
+        set("status", self.state.as_str().into());
+        set("result", self.result.clone());
+        set("traceback", self.traceback.as_ref().into());
+        set("children", self.children.clone().into());
+        set("date_done", self.date_done.as_ref().into());
+        for (key, value) in [("group_id", &self.group_id), ("parent_id", &self.parent_id)] {
+            if value.is_some() {
+                set(key, value.as_ref().into());
+            }
+        }
+        for (key, value) in &self.other {
+            set(key, value.clone());
+        }
+        set("task_id", (&self.id).into());
+        map.into()
+    }
+
+    /// The record that says why this one cannot be stored: nothing in it but texts.
+    fn without_value(&self, what: &str) -> ResultRecord {
+        let state = if self.state.is_ready() { State::Failure } else { self.state.clone() };
+        let error = Exception::new("kombu.exceptions", "EncodeError", what);
+        ResultRecord {
+            traceback: self.traceback.clone(),
+            date_done: self.date_done.clone(),
+            group_id: self.group_id.clone(),
+            parent_id: self.parent_id.clone(),
+            ..ResultRecord::new(&self.id, state, error.to_value())
+        }
+    }
+
+    fn from_value(value: Value) -> Result<ResultRecord, RecordError> {
         let Value::Map(mut map) = value else {
             return Err(RecordError(format!("{} instead of an object", value.type_name())));
         };
@@ -241,9 +292,9 @@ fn unpacked(text: &[u8]) -> Result<Cow<'_, [u8]>, RecordError> {
     let end = rest.iter().position(|&byte| byte == 0);
     let end = end.ok_or_else(|| RecordError("compressed by nothing".to_owned()))?;
     let kind = String::from_utf8_lossy(&rest[..end]);
-    body::decompress(&rest[end + 1..], &kind, body::MAX_BODY)
-        .map(Cow::Owned)
-        .map_err(|error| RecordError(error.to_string()))
+    let compression = Compression::named(&kind)
+        .ok_or_else(|| RecordError(format!("unknown compression `{kind}`")))?;
+    compression.unpack(&rest[end + 1..], MAX_BODY).map(Cow::Owned).map_err(RecordError)
 }
 
 /// Old kombu stored `date_done` as a tagged instant.

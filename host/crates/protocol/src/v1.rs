@@ -4,7 +4,7 @@ use std::mem;
 
 use umbel_value::{Map, Value};
 
-use crate::body::{self, Body};
+use crate::body::Body;
 use crate::message::{DecodeError, Embed, Message, RawMessage, Version, arguments};
 
 /// Header names that the hybrid form may carry in its body.
@@ -27,8 +27,8 @@ const HEADERS: [&str; 15] = [
 ];
 
 /// Reads a message that has no header `task`.
-pub(crate) fn decode(raw: &RawMessage) -> Result<Message, DecodeError> {
-    let mut object = match body::open(raw)? {
+pub(crate) fn decode(raw: &RawMessage, body: Body) -> Result<Message, DecodeError> {
+    let mut object = match body {
         Body::Value(Value::Map(map)) if map.contains_key("task") => map,
         Body::Value(value) => {
             return Err(DecodeError::Unknown(format!(

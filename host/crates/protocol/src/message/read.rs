@@ -3,17 +3,33 @@
 use umbel_value::{Map, Tag, Value};
 
 use super::{DecodeError, Embed, Message, RawMessage, Version};
-use crate::body::{self, Body};
+use crate::body::{self, Body, Serializer};
 use crate::time::Timestamp;
 use crate::v1;
 
 impl Message {
-    /// Reads either protocol (PROTOCOL 1.3).
+    /// Reads either protocol (PROTOCOL 1.3) in any serializer.
     pub fn decode(raw: &RawMessage) -> Result<Message, DecodeError> {
-        if !raw.headers.contains_key("task") {
-            return v1::decode(raw);
-        }
-        let body = match body::open(raw)? {
+        Self::decode_accepting(raw, &Serializer::ALL)
+    }
+
+    /// Reads a message whose body is in one of these serializers, and refuses any other.
+    pub fn decode_accepting(
+        raw: &RawMessage,
+        accept: &[Serializer],
+    ) -> Result<Message, DecodeError> {
+        let (body, content) = body::open_accepting(raw, accept)?;
+        let mut message = if raw.headers.contains_key("task") {
+            Self::decode_v2(raw, body)?
+        } else {
+            v1::decode(raw, body)?
+        };
+        message.content = content;
+        Ok(message)
+    }
+
+    fn decode_v2(raw: &RawMessage, body: Body) -> Result<Message, DecodeError> {
+        let body = match body {
             Body::Value(Value::Map(object)) if object.contains_key("args") => {
                 return v1::decode_hybrid(raw, object);
             }

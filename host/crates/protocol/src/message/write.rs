@@ -4,7 +4,7 @@ use umbel_value::json::write_text;
 use umbel_value::{Map, Value};
 
 use super::{Embed, Message, Properties, RawMessage, Version};
-use crate::body::Content;
+use crate::body::{Content, Serializer};
 use crate::repr;
 use crate::time::Timestamp;
 
@@ -54,26 +54,33 @@ impl Message {
         Some((expires.at.as_millisecond() - now.as_millisecond()).max(0).to_string())
     }
 
-    /// Writes protocol 2 with a JSON body. Decoding gives an equal message (`version` aside).
+    /// Writes protocol 2 in its content. Decoding gives an equal message (`version` aside).
+    /// What its serializer cannot write is sent as JSON, which can write everything and says so.
     /// `properties.expiration` is left to the publisher, who knows the time.
     pub fn encode(&self) -> RawMessage {
+        let (serializer, mut body) = self.encode_body();
+        let mut headers = self.encode_headers();
+        if let Some(compression) = self.content.compression {
+            body = compression.pack(&body);
+            headers.insert("compression".to_owned(), compression.content_type().into());
+        }
         let properties = Properties {
-            content_type: Some(crate::body::JSON.to_owned()),
-            content_encoding: Some("utf-8".to_owned()),
+            content_type: Some(serializer.content_type().to_owned()),
+            content_encoding: Some(serializer.content_encoding().to_owned()),
             correlation_id: self.correlation_id.clone(),
             reply_to: self.reply_to.clone(),
             delivery_mode: Some(2),
             priority: self.priority,
             ..Properties::default()
         };
-        RawMessage { properties, headers: self.encode_headers(), body: self.encode_body().into() }
+        RawMessage { properties, headers, body: body.into() }
     }
 
     /// In the order in which Python's client writes them; logs and people compare.
     fn encode_headers(&self) -> Map {
         let text = |text: &Option<String>| Value::from(text.as_ref());
         let time = |time: &Option<Timestamp>| Value::from(time.as_ref().map(|time| &time.text));
-        let mut headers = Map::with_capacity(19 + self.headers.len());
+        let mut headers = Map::with_capacity(20 + self.headers.len());
         let mut set = |key: &str, value: Value| {
             headers.insert(key.to_owned(), value);
         };
@@ -113,7 +120,29 @@ impl Message {
         headers
     }
 
-    fn encode_body(&self) -> Vec<u8> {
+    fn encode_body(&self) -> (Serializer, Vec<u8>) {
+        if self.content.serializer != Serializer::Json
+            && let Ok(body) = self.content.serializer.write(&self.body())
+        {
+            return (self.content.serializer, body);
+        }
+        (Serializer::Json, self.encode_json())
+    }
+
+    fn body(&self) -> Value {
+        let Embed { callbacks, errbacks, chain, chord, other } = &self.embed;
+        let mut embed = Map::with_capacity(4 + other.len());
+        for (key, value) in
+            [("callbacks", callbacks), ("errbacks", errbacks), ("chain", chain), ("chord", chord)]
+        {
+            embed.insert(key.to_owned(), value.clone().unwrap_or_default());
+        }
+        embed.extend(other.clone());
+        vec![self.args.clone().into(), self.kwargs.clone().into(), embed.into()].into()
+    }
+
+    /// The body without a tree in between.
+    fn encode_json(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(128);
         out.extend_from_slice(b"[[");
         for (index, arg) in self.args.iter().enumerate() {
