@@ -74,6 +74,12 @@ impl Receipt {
         Self { tag: Some(tag), generation, to }
     }
 
+    /// What it settles, for a transport that does more than settle.
+    #[allow(dead_code, reason = "not every set of transports needs it")]
+    pub(crate) fn tag(&self) -> Option<&Tag> {
+        self.tag.as_ref()
+    }
+
     /// Settles; returns once the broker has been told. Many settlements may leave together.
     pub async fn settle(mut self, how: Settlement) -> Result<(), BrokerError> {
         let Some(tag) = self.tag.take() else { return Err(BrokerError::Closed) };

@@ -104,6 +104,7 @@ impl BrokerFixture for Database {
             other_properties: true,
             returns_within: Duration::from_secs(60),
             delays_within: None,
+            delays_early: Duration::ZERO,
             dead_letters: false,
             listens: false,
         }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
+use redis::aio::{MultiplexedConnection, PubSub};
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo, Pipeline,
     ProtocolVersion, PushInfo, RedisError, RedisResult, ServerErrorKind, TlsCertificates, Value,
@@ -109,6 +109,12 @@ impl Link {
     /// Loads the scripts once more; for a server that was told to forget them.
     pub(super) async fn reload(&self, live: &Live) -> RedisResult<()> {
         scripts::load().query_async(&mut live.connection.clone()).await
+    }
+
+    /// A connection of its own that listens, and is not renewed.
+    pub(super) async fn subscription(&self) -> RedisResult<PubSub> {
+        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, self.client.get_async_pubsub());
+        connecting.await.map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))?
     }
 
     pub(super) fn close(&self) {

@@ -132,13 +132,13 @@ impl RedisConsumer {
         let queue = self.queues[taken.list % self.queues.len()].clone();
         let receipt = Receipt::new(Tag::Text(taken.tag), 0, self.settles.clone());
         match Envelope::from_json(&taken.text) {
-            Ok(mut envelope) => {
-                let deliveries = handed_out(&mut envelope);
+            Ok(envelope) => {
+                let deliveries = handed_out(&taken.text, &envelope);
                 Delivery {
                     message: envelope.message,
                     route: envelope.route,
                     queue,
-                    redelivered: deliveries > 0,
+                    redelivered: envelope.redelivered || deliveries > 0,
                     deliveries: Some(deliveries),
                     receipt,
                 }

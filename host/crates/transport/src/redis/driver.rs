@@ -10,13 +10,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc, oneshot};
+use jiff::Timestamp;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tracing::warn;
 use umbel_protocol::names;
 
+use super::Shared;
 use super::connection::{Fault, Link};
-use super::{Shared, unacked};
+use super::record::Why;
 use crate::broker::BrokerError;
 use crate::delivery::{Settle, Settlement, Tag};
 
@@ -64,7 +66,8 @@ pub(super) struct Driver {
     /// Taken and not settled: when, as a running number, and from which list.
     held: HashMap<Arc<str>, (u64, usize)>,
     acks: Vec<Settled>,
-    requeues: Vec<Settled>,
+    delays: Vec<(Settled, Timestamp)>,
+    requeues: Vec<(Settled, Why)>,
     give_backs: Vec<Taken>,
     given_back: Vec<oneshot::Sender<()>>,
     stops: Vec<oneshot::Sender<()>>,
@@ -80,6 +83,8 @@ pub(super) struct Driver {
     generation: Option<u32>,
     pushes: bool,
     renew_at: Instant,
+    /// Changes when every lease must be renewed now.
+    renewals: watch::Receiver<u64>,
     poll_at: Instant,
     pause: Option<Instant>,
 }
@@ -87,6 +92,14 @@ pub(super) struct Driver {
 struct Settled {
     tag: Arc<str>,
     done: Option<oneshot::Sender<Result<(), BrokerError>>>,
+}
+
+impl Settled {
+    fn tell(self) {
+        if let Some(done) = self.done {
+            let _ = done.send(Ok(()));
+        }
+    }
 }
 
 /// What we know about the lists.
@@ -122,6 +135,7 @@ impl Driver {
         Driver {
             renew_at: now + shared.options.visibility_timeout / 3,
             record: shared.keys.last_take(&id),
+            renewals: shared.renewals.subscribe(),
             shared,
             link,
             queues: queues.to_vec(),
@@ -134,6 +148,7 @@ impl Driver {
             window,
             held: HashMap::new(),
             acks: Vec::new(),
+            delays: Vec::new(),
             requeues: Vec::new(),
             give_backs: Vec::new(),
             given_back: Vec::new(),
@@ -200,6 +215,7 @@ impl Driver {
                 settle = self.settles.recv(), if !self.deserted => self.note(settle),
                 Some(command) = self.commands.recv() => self.obey(command),
                 () = self.wake.notified() => self.look_again(),
+                Ok(()) = self.renewals.changed() => self.renew_at = Instant::now(),
                 () = tokio::time::sleep_until(wake_at) => {
                     if self.poll_at <= Instant::now() {
                         self.look_again();
@@ -242,9 +258,9 @@ impl Driver {
         let settled = Settled { tag, done: settle.done };
         match settle.how {
             Settlement::Ack | Settlement::Discard => self.acks.push(settled),
-            Settlement::Requeue | Settlement::Reject | Settlement::Delay(_) => {
-                self.requeues.push(settled)
-            }
+            Settlement::Delay(at) => self.delays.push((settled, at)),
+            Settlement::Requeue => self.requeues.push((settled, Why::Requeued)),
+            Settlement::Reject => self.requeues.push((settled, Why::Rejected)),
         }
     }
 
@@ -285,7 +301,8 @@ impl Driver {
     }
 
     fn free(&self) -> usize {
-        self.window.saturating_sub(self.held.len().saturating_sub(self.acks.len()))
+        let leaving = self.acks.len() + self.delays.len();
+        self.window.saturating_sub(self.held.len().saturating_sub(leaving))
     }
 
     /// How many to take now; `Some(0)` only asks what became of a take that was not answered.
@@ -297,6 +314,7 @@ impl Driver {
 
     fn has_work(&self) -> bool {
         !self.acks.is_empty()
+            || !self.delays.is_empty()
             || !self.requeues.is_empty()
             || !self.give_backs.is_empty()
             || self.unanswered.is_some()
@@ -315,28 +333,31 @@ impl Driver {
         }
     }
 
-    /// The last settlements; then everything still held goes back to the front.
+    /// The last settlements; then everything still held goes back in good order.
     async fn finish(&mut self) {
         self.stopped = true;
         self.collect();
+        if self.work_off().await.is_err() {
+            return;
+        }
+        self.answer();
+        let held = self.held.keys().cloned();
+        let held = held.map(|tag| (Settled { tag, done: None }, Why::Requeued));
+        self.requeues = held.collect();
+        if let Err(why) = self.work_off().await {
+            warn!(error = ?why, "could not give everything back; it comes again");
+        }
+    }
+
+    /// Batches until nothing is left to do.
+    async fn work_off(&mut self) -> Result<(), Fault> {
         while self.has_work() {
-            if self.batch().await.is_err() {
-                return;
-            }
+            self.batch().await?;
             if let Some(pause) = self.pause {
                 tokio::time::sleep_until(pause).await;
             }
             self.collect();
         }
-        self.answer();
-        let mut held: Vec<_> = self.held.drain().collect();
-        held.sort_by_key(|(_, (number, _))| std::cmp::Reverse(*number));
-        for (tag, (_, list)) in held {
-            let list = self.lists.get(list).map(String::as_str);
-            if let Err(why) = unacked::restore(&self.shared, &tag, list, None).await {
-                warn!(error = ?why, "could not give a message back; it comes again");
-                return;
-            }
-        }
+        Ok(())
     }
 }

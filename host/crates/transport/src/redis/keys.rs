@@ -29,13 +29,24 @@ impl Keys {
         format!("{}{}", self.prefix, names::UNACKED_INDEX)
     }
 
-    pub(super) fn unacked_mutex(&self) -> String {
-        format!("{}{}", self.prefix, names::UNACKED_MUTEX)
-    }
-
     /// What a consumer took last; ours, not kombu's.
     pub(super) fn last_take(&self, consumer: &str) -> String {
         format!("{}{}.umbel.{consumer}", self.prefix, names::UNACKED)
+    }
+
+    /// Messages that were put aside, by their letter's id; ours, not kombu's.
+    pub(super) fn dead(&self) -> String {
+        format!("{}umbel.dead", self.prefix)
+    }
+
+    /// The ids of those, by when.
+    pub(super) fn dead_order(&self) -> String {
+        format!("{}umbel.dead.order", self.prefix)
+    }
+
+    /// Where those who listen to an exchange hear what is said to it.
+    pub(super) fn channel(&self, database: i64, exchange: &str) -> String {
+        format!("{}{}", self.prefix, names::fanout_channel(database, exchange, ""))
     }
 
     pub(super) fn binding(&self, exchange: &str) -> String {
@@ -71,7 +82,8 @@ mod tests {
         assert_eq!(keys.list("celery", 5), "pfx:celery\u{6}\u{16}3");
         assert_eq!(keys.unacked(), "pfx:unacked");
         assert_eq!(keys.unacked_index(), "pfx:unacked_index");
-        assert_eq!(keys.unacked_mutex(), "pfx:unacked_mutex");
+        assert_eq!(keys.dead(), "pfx:umbel.dead");
+        assert_eq!(keys.channel(3, "x"), "pfx:/3.x");
         assert_eq!(keys.binding("celery"), "pfx:_kombu.binding.celery");
         assert_eq!(keys.permanent_binding("celery"), "pfx:_kombu.binding_permanent.celery");
     }

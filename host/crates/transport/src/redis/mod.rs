@@ -4,6 +4,8 @@ mod connection;
 mod consume;
 mod driver;
 mod keys;
+mod letters;
+mod listen;
 mod listeners;
 mod publish;
 mod record;
@@ -18,6 +20,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use umbel_protocol::message::{RawMessage, Route};
@@ -27,7 +31,8 @@ use self::keys::Keys;
 pub use self::results::{RedisStore, StoreOptions};
 pub use self::rpc::RedisRpcStore;
 use crate::address::Address;
-use crate::broker::{Broker, BrokerError, Consumer};
+use crate::broker::{Broker, BrokerError, Consumer, DeadLetter, Held, Listener, NotDelayed};
+use crate::delivery::{Receipt, Settlement};
 
 /// How long `close` may take to settle and give back what is left.
 const CLOSING: Duration = Duration::from_secs(10);
@@ -40,8 +45,8 @@ pub struct RedisOptions {
     pub visibility_timeout: Duration,
     /// Put before every key, as it is.
     pub global_keyprefix: String,
-    /// How often to look for abandoned messages. `None`: every 10 s, or four times in a visibility
-    /// timeout if that is sooner.
+    /// How often to look for messages that are due, though none seemed to be. `None`: every second,
+    /// or four times in a visibility timeout if that is sooner.
     pub restore_interval: Option<Duration>,
 }
 
@@ -72,7 +77,7 @@ impl RedisOptions {
     }
 
     fn restore_interval(&self) -> Duration {
-        let usual = (self.visibility_timeout / 4).min(Duration::from_secs(10));
+        let usual = (self.visibility_timeout / 4).min(Duration::from_secs(1));
         self.restore_interval.unwrap_or(usual).max(Duration::from_millis(20))
     }
 }
@@ -91,6 +96,10 @@ struct Shared {
     /// Queues whose binding was declared, on which connection.
     declared: Mutex<(u32, HashSet<String>)>,
     sweeping: OnceLock<()>,
+    /// A message may be due sooner than the sweep expects.
+    sooner: Notify,
+    /// Changes when every lease must be renewed at once.
+    renewals: watch::Sender<u64>,
     closing: CancellationToken,
     tasks: TaskTracker,
 }
@@ -114,6 +123,8 @@ impl RedisBroker {
             options,
             declared: Mutex::default(),
             sweeping: OnceLock::new(),
+            sooner: Notify::new(),
+            renewals: watch::Sender::new(0),
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
@@ -139,6 +150,36 @@ impl Broker for RedisBroker {
     async fn publish(&self, route: &Route, message: &RawMessage) -> Result<(), BrokerError> {
         let publishing = publish::publish(&self.shared, route, message).await;
         publishing.map_err(|fault| fault.broker(self.shared.link.address()))
+    }
+
+    async fn delay(&self, held: Held, at: Timestamp) -> Result<(), NotDelayed> {
+        // Void or closed: it comes again by itself.
+        let _ = held.receipt.settle(Settlement::Delay(at)).await;
+        Ok(())
+    }
+
+    async fn bury(&self, letter: DeadLetter, receipt: Receipt) -> Result<(), BrokerError> {
+        letters::bury(&self.shared, &letter, &receipt).await?;
+        receipt.settle(Settlement::Ack).await
+    }
+
+    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, BrokerError> {
+        letters::list(&self.shared, limit).await
+    }
+
+    async fn replay(&self, id: &str) -> Result<bool, BrokerError> {
+        letters::replay(&self.shared, id).await
+    }
+
+    async fn listen(&self, node: &str) -> Result<Box<dyn Listener>, BrokerError> {
+        let listening = listen::start(&self.shared, node).await;
+        let listener = listening.map_err(|fault| fault.broker(self.shared.link.address()))?;
+        Ok(Box::new(listener))
+    }
+
+    async fn broadcast(&self, message: &RawMessage) -> Result<(), BrokerError> {
+        let saying = listen::broadcast(&self.shared, message).await;
+        saying.map_err(|fault| fault.broker(self.shared.link.address()))
     }
 
     async fn close(&self) {

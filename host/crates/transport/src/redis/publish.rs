@@ -23,9 +23,6 @@ pub(super) async fn publish(
     route: &Route,
     message: &RawMessage,
 ) -> Result<(), Fault> {
-    if shared.closing.is_cancelled() {
-        return Err(Fault::Closed);
-    }
     let mut message = message.clone();
     // kombu always writes one.
     let priority = *message.properties.priority.get_or_insert(0);
@@ -48,11 +45,19 @@ pub(super) async fn publish(
         }
         commanded(&shared.link, &pipeline).await.map(drop)
     };
+    patiently(shared, sending).await
+}
+
+/// Until it is done, the broker closes, or the server was away for too long.
+pub(super) async fn patiently<T>(
+    shared: &Shared,
+    work: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
     tokio::select! {
         biased;
         () = shared.closing.cancelled() => Err(Fault::Closed),
-        sent = tokio::time::timeout(PATIENCE, sending) => match sent {
-            Ok(sent) => sent,
+        done = tokio::time::timeout(PATIENCE, work) => match done {
+            Ok(done) => done,
             Err(late) => Err(Fault::Unreachable(late.into())),
         },
     }

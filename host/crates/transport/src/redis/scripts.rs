@@ -4,31 +4,33 @@ use std::sync::LazyLock;
 
 use redis::{Cmd, Pipeline, Script};
 
-pub(super) static TAKE: LazyLock<Script> = LazyLock::new(|| script(include_str!("take.lua")));
-pub(super) static ACK: LazyLock<Script> = LazyLock::new(|| script(include_str!("ack.lua")));
-pub(super) static GIVE_BACK: LazyLock<Script> =
-    LazyLock::new(|| script(include_str!("give_back.lua")));
-pub(super) static RENEW: LazyLock<Script> = LazyLock::new(|| script(include_str!("renew.lua")));
-pub(super) static OVERDUE: LazyLock<Script> = LazyLock::new(|| script(include_str!("overdue.lua")));
-pub(super) static UNLOCK: LazyLock<Script> = LazyLock::new(|| script(include_str!("unlock.lua")));
-pub(super) static STORE: LazyLock<Script> = LazyLock::new(|| script(include_str!("store.lua")));
+macro_rules! scripts {
+    ($($name:ident = $file:literal)*) => {
+        $(pub(super) static $name: LazyLock<Script> =
+            LazyLock::new(|| Script::new(include_str!($file)));)*
 
-fn script(code: &str) -> Script {
-    Script::new(code)
+        const SOURCES: &[&str] = &[$(include_str!($file)),*];
+    };
+}
+
+scripts! {
+    TAKE = "take.lua"
+    ACK = "ack.lua"
+    DELAY = "delay.lua"
+    GIVE_BACK = "give_back.lua"
+    RENEW = "renew.lua"
+    DUE = "due.lua"
+    BURY = "bury.lua"
+    REPLAY = "replay.lua"
+    STORE = "store.lua"
+    JOIN = "join.lua"
+    CLAIM = "claim.lua"
 }
 
 /// Loads every script; for each new connection, since the server may be a new one.
 pub(super) fn load() -> Pipeline {
     let mut pipeline = Pipeline::new();
-    for code in [
-        include_str!("take.lua"),
-        include_str!("ack.lua"),
-        include_str!("give_back.lua"),
-        include_str!("renew.lua"),
-        include_str!("overdue.lua"),
-        include_str!("unlock.lua"),
-        include_str!("store.lua"),
-    ] {
+    for code in SOURCES {
         pipeline.cmd("SCRIPT").arg("LOAD").arg(code).ignore();
     }
     pipeline

@@ -44,7 +44,8 @@ if total == 0 or want == 0 then
   return {total == 0 and 0 or 1}
 end
 
--- Tag, exchange and routing key, the latter two as JSON text; then the text itself, if it is JSON.
+-- Tag, exchange and routing key, the latter two as JSON text; then the text itself, if it is JSON;
+-- then whether it says that it was handed out before.
 -- Most envelopes are kombu's, whose end says it all; reading a long one whole would take long.
 local function describe(text, queue)
   local tail = string.sub(text, -1024)
@@ -52,11 +53,11 @@ local function describe(text, queue)
   local exchange, key = string.match(tail,
     '^.*"delivery_info"%s*:%s*{%s*"exchange"%s*:%s*("[^"\\]*")%s*,%s*"routing_key"%s*:%s*("[^"\\]*")')
   if tag and exchange then
-    return tag, exchange, key, text
+    return tag, exchange, key, text, string.find(tail, '"redelivered"%s*:%s*true') ~= nil
   end
   local ok, envelope = pcall(cjson.decode, text)
   if not ok then
-    return nil, '""', cjson.encode(queue), nil
+    return nil, '""', cjson.encode(queue), nil, false
   end
   local properties = type(envelope) == 'table' and envelope.properties
   properties = type(properties) == 'table' and properties or {}
@@ -67,7 +68,20 @@ local function describe(text, queue)
   end
   exchange = type(info.exchange) == 'string' and info.exchange or ''
   key = type(info.routing_key) == 'string' and info.routing_key or queue
-  return tag, cjson.encode(exchange), cjson.encode(key), text
+  return tag, cjson.encode(exchange), cjson.encode(key), text, info.redelivered == true
+end
+
+-- The text, counted as handed out once more: our mark stands before kombu's own keys.
+local function counted(text, again)
+  local count, rest = string.match(text, '^%s*{%s*"umbel_[%l_]+"%s*:%s*(%d+)%s*,%s*()')
+  if not count then
+    count, rest = again and 1 or 0, string.match(text, '^%s*{%s*()"')
+  end
+  if not rest then
+    return text
+  end
+  count = math.min(tonumber(count), 1000000) + 1
+  return '{"umbel_handed_out": ' .. count .. ', ' .. string.sub(text, rest)
 end
 
 -- What stands in the hash for text that no Celery worker could read: an envelope around it.
@@ -89,12 +103,13 @@ local function take(list, queue)
     return
   end
   local own = number .. '-' .. taken
-  local tag, exchange, key, json = describe(text, queue)
+  local tag, exchange, key, json, again = describe(text, queue)
   -- Ours is made of letters, digits and dashes; the caller must be able to name it exactly.
   if not tag or #tag > 255 or string.find(tag, '[^\33-\126]') then
     tag = own
   end
-  local value = '[' .. (json or wrap(text, tag, key)) .. ', ' .. exchange .. ', ' .. key .. ']'
+  local record = counted(json or wrap(text, tag, key), again)
+  local value = '[' .. record .. ', ' .. exchange .. ', ' .. key .. ']'
   -- A message that was sent to several queues has one tag in all of them.
   if redis.call('HSETNX', unacked, tag, value) == 0 then
     tag = own

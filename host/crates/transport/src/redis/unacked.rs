@@ -1,112 +1,168 @@
-//! Messages that were taken and not settled: giving them back, and the sweep for abandoned ones.
+//! The sweep: messages that were abandoned, and delayed ones whose time has come, go back to their
+//! lists. Every worker sweeps; the scripts see to it that each message goes back once.
 
-use redis::{FromRedisValue, cmd};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::{Cmd, FromRedisValue, Pipeline, Value};
+use tokio::time::Instant;
 use tracing::{info, warn};
 use umbel_protocol::message::Route;
-use uuid::Uuid;
 
 use super::connection::{Fault, new_batch};
 use super::publish::{commanded, targets};
-use super::record::{returned, split};
+use super::record::{Why, returned, split};
 use super::{Shared, scripts};
 
-/// How long our lock of the sweep holds. Shorter than kombu's five minutes: the sweep is safe
-/// without it, and a worker that dies holding it should not keep others from sweeping.
-const LOCK_MILLISECONDS: u32 = 10_000;
+/// How many messages, and bytes of them, one look gives.
+const BATCH: usize = 200;
+const BYTES: usize = 4 << 20;
 
-/// How many tags one look gives; each message is then read on its own, for it may be large.
-const BATCH: usize = 100;
+/// How long a sweep has to put back what a look gave it, in seconds, before others may.
+const GRACE: u32 = 5;
 
-/// Looks for abandoned messages, at once and then again and again until the broker closes.
-pub(super) async fn sweep_for_ever(shared: std::sync::Arc<Shared>) {
-    let mut ticks = tokio::time::interval(shared.options.restore_interval());
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+/// The server's clock may run ahead of ours by so many seconds from one look to the next.
+const JUMP: f64 = 5.0;
+
+/// How long nothing is taken for abandoned after the server's clock jumped ahead: every worker has
+/// noticed by then, and renewed what it holds.
+const AFTER_JUMP: Duration = Duration::from_secs(4);
+
+/// The server's clock at a moment of ours.
+#[derive(Clone, Copy)]
+struct Clock {
+    server: f64,
+    at: Instant,
+}
+
+struct Sweep {
+    shared: Arc<Shared>,
+    clock: Option<Clock>,
+    not_before: Instant,
+}
+
+/// What one look gave.
+struct Look {
+    /// Until the next message is due.
+    next: Option<Duration>,
+    /// What the messages can be put back with.
+    score: String,
+    due: Vec<(String, Vec<u8>)>,
+}
+
+/// Sweeps at once, whenever a message is due, and now and then, until the broker closes.
+pub(super) async fn sweep_for_ever(shared: Arc<Shared>) {
+    let closing = shared.closing.clone();
+    let interval = shared.options.restore_interval();
+    let mut sweep = Sweep { shared: shared.clone(), clock: None, not_before: Instant::now() };
     loop {
-        tokio::select! {
-            biased;
-            () = shared.closing.cancelled() => return,
-            _ = ticks.tick() => {}
-        }
         let swept = tokio::select! {
             biased;
-            () = shared.closing.cancelled() => return,
-            swept = sweep(&shared) => swept,
+            () = closing.cancelled() => return,
+            swept = sweep.once() => swept,
         };
-        match swept {
-            Ok(0) => {}
-            Ok(count) => info!(count, "gave abandoned messages back to their queues"),
+        let wait = match swept {
+            Ok(next) => next.map_or(interval, |next| next.min(interval)),
             Err(Fault::Closed) => return,
-            Err(why) => warn!(error = ?why, "cannot look for abandoned messages"),
-        }
-    }
-}
-
-/// Restores what nobody gave a sign of life for, unless somebody else is at it. Gives how many.
-async fn sweep(shared: &Shared) -> Result<usize, Fault> {
-    let mutex = shared.keys.unacked_mutex();
-    let token = Uuid::new_v4().simple().to_string();
-    let mut lock = cmd("SET");
-    lock.arg(&mutex).arg(&token).arg("NX").arg("PX").arg(LOCK_MILLISECONDS);
-    let locked = one(shared, lock).await?;
-    if locked == redis::Value::Nil {
-        return Ok(0);
-    }
-    let swept = restore_overdue(shared).await;
-    let mut unlock = scripts::call(&scripts::UNLOCK, [mutex.as_str()].into_iter());
-    unlock.arg(&token);
-    one(shared, unlock).await?;
-    swept
-}
-
-async fn restore_overdue(shared: &Shared) -> Result<usize, Fault> {
-    let timeout = shared.options.visibility_timeout.as_secs_f64();
-    let index = shared.keys.unacked_index();
-    let (mut restored, mut left) = (0, 0);
-    loop {
-        let mut look = scripts::call(&scripts::OVERDUE, [index.as_str()].into_iter());
-        look.arg(timeout).arg(BATCH).arg(left);
-        let tags = Vec::<String>::from_redis_value(one(shared, look).await?).unwrap_or_default();
-        for tag in &tags {
-            match restore(shared, tag, None, Some(timeout)).await? {
-                true => restored += 1,
-                // Somebody was quicker, or it cannot be read: it may still be there.
-                false => left += 1,
+            Err(why) => {
+                warn!(error = ?why, "cannot look for abandoned messages");
+                interval
             }
-        }
-        if tags.len() < BATCH {
-            return Ok(restored);
+        };
+        tokio::select! {
+            biased;
+            () = closing.cancelled() => return,
+            () = shared.sooner.notified() => {}
+            () = tokio::time::sleep(wait) => {}
         }
     }
 }
 
-/// Puts a message back to the front, to `list` or where its route leads, marked as handed out.
-/// With `overdue` only if there was no sign of life for so many seconds.
-pub(super) async fn restore(
-    shared: &Shared,
-    tag: &str,
-    list: Option<&str>,
-    overdue: Option<f64>,
-) -> Result<bool, Fault> {
-    let mut read = cmd("HGET");
-    read.arg(shared.keys.unacked()).arg(tag);
-    let value = Option::<Vec<u8>>::from_redis_value(one(shared, read).await?).unwrap_or_default();
-    let Some(value) = value else {
-        // In the index alone: the script clears that up.
-        return give_back(shared, tag, &[], b"", overdue).await;
-    };
-    let Some((text, route)) = split(&value) else {
-        warn!(tag, "an unacknowledged message cannot be read; it stays where it is");
-        return Ok(false);
-    };
-    let back = returned(text);
-    let lists = match list {
-        Some(list) => vec![list.to_owned()],
-        None => {
-            let queues = restore_targets(shared, &route).await?;
-            queues.iter().map(|queue| shared.keys.list(queue, back.priority)).collect()
+impl Sweep {
+    /// Puts back what is due; gives how long until the next one is.
+    async fn once(&mut self) -> Result<Option<Duration>, Fault> {
+        let mut abandoned = 0;
+        let next = loop {
+            let look = self.look().await?;
+            if look.due.is_empty() {
+                break look.next;
+            }
+            abandoned += self.restore(look).await?;
+        };
+        if abandoned > 0 {
+            info!(count = abandoned, "gave abandoned messages back to their queues");
         }
-    };
-    give_back(shared, tag, &lists, &back.text, overdue).await
+        Ok(next)
+    }
+
+    async fn look(&mut self) -> Result<Look, Fault> {
+        let now = Instant::now();
+        let latest = match self.clock {
+            _ if now < self.not_before => 0.0,
+            Some(clock) => clock.server + now.duration_since(clock.at).as_secs_f64() + JUMP,
+            None => f64::MAX,
+        };
+        let keys = [self.shared.keys.unacked(), self.shared.keys.unacked_index()];
+        let mut look = scripts::call(&scripts::DUE, keys.iter().map(String::as_str));
+        look.arg(self.shared.options.visibility_timeout.as_secs_f64());
+        look.arg(BATCH).arg(BYTES).arg(GRACE).arg(latest);
+        let (server, look) = read(one(&self.shared, look).await?)?;
+        if server > latest && self.clock.is_some() && now >= self.not_before {
+            warn!("the Redis server's clock jumped ahead; renewing leases before anything else");
+            self.not_before = now + AFTER_JUMP;
+            self.shared.renewals.send_modify(|count| *count += 1);
+        }
+        self.clock = Some(Clock { server, at: Instant::now() });
+        if now < self.not_before {
+            return Ok(Look { next: None, ..look });
+        }
+        Ok(look)
+    }
+
+    /// Gives how many of them had been abandoned.
+    async fn restore(&self, look: Look) -> Result<usize, Fault> {
+        let mut routes: HashMap<Route, Vec<String>> = HashMap::new();
+        let (mut pipeline, mut delayed) = (new_batch(), Vec::new());
+        for (tag, record) in &look.due {
+            let Some((text, route, _)) = split(record) else {
+                warn!(tag, "an unacknowledged message cannot be read; it stays where it is");
+                continue;
+            };
+            let back = returned(text, Why::Restored);
+            if !routes.contains_key(&route) {
+                routes.insert(route.clone(), restore_targets(&self.shared, &route).await?);
+            }
+            let lists =
+                routes[&route].iter().map(|queue| self.shared.keys.list(queue, back.priority));
+            let lists: Vec<String> = lists.collect();
+            let call = give_back(&self.shared, tag, &lists, "RPUSH", &back.text, &look.score);
+            pipeline.add_command(call);
+            delayed.push(back.delayed);
+        }
+        if pipeline.is_empty() {
+            return Ok(0);
+        }
+        let answers = commanded(&self.shared.link, &pipeline).await?;
+        let restored = answers.iter().zip(delayed);
+        Ok(restored.filter(|(answer, delayed)| **answer == Value::Int(1) && !delayed).count())
+    }
+}
+
+fn read(answer: Value) -> Result<(f64, Look), Fault> {
+    let wrong = |why| Fault::Other("cannot read what is due".into(), Box::new(why));
+    let fields = Vec::<Vec<u8>>::from_redis_value(answer).map_err(wrong)?;
+    let mut fields = fields.into_iter();
+    let mut text = || String::from_utf8_lossy(&fields.next().unwrap_or_default()).into_owned();
+    let (server, next, score) = (text(), text(), text());
+    let next = next.parse().ok().map(|seconds: f64| {
+        Duration::try_from_secs_f64(seconds.max(0.001)).unwrap_or(Duration::MAX)
+    });
+    let mut due = Vec::new();
+    while let (Some(tag), Some(record)) = (fields.next(), fields.next()) {
+        due.push((String::from_utf8_lossy(&tag).into_owned(), record));
+    }
+    Ok((server.parse().unwrap_or(0.0), Look { next, score, due }))
 }
 
 /// Never empty: a message whose bindings are gone goes to the queue its key names.
@@ -118,26 +174,25 @@ async fn restore_targets(shared: &Shared, route: &Route) -> Result<Vec<String>, 
     Ok(if queues.is_empty() { vec![route.routing_key.clone()] } else { queues })
 }
 
-async fn give_back(
+/// Puts a message back to one `side` of its lists; with a `score`, only if it still has that.
+pub(super) fn give_back(
     shared: &Shared,
     tag: &str,
     lists: &[String],
+    side: &str,
     text: &[u8],
-    overdue: Option<f64>,
-) -> Result<bool, Fault> {
-    let mut keys = vec![shared.keys.unacked(), shared.keys.unacked_index()];
-    keys.extend_from_slice(lists);
-    let mut call = scripts::call(&scripts::GIVE_BACK, keys.iter().map(String::as_str));
-    call.arg(tag).arg("RPUSH").arg(text);
-    match overdue {
-        Some(seconds) => call.arg(seconds),
-        None => call.arg(""),
-    };
-    Ok(one(shared, call).await? == redis::Value::Int(1))
+    score: &str,
+) -> Cmd {
+    let own = [shared.keys.unacked(), shared.keys.unacked_index()];
+    let keys: Vec<&str> = own.iter().chain(lists).map(String::as_str).collect();
+    let mut call = scripts::call(&scripts::GIVE_BACK, keys.into_iter());
+    call.arg(tag).arg(side).arg(text).arg(score);
+    call
 }
 
-async fn one(shared: &Shared, command: redis::Cmd) -> Result<redis::Value, Fault> {
-    let mut pipeline = new_batch();
+/// One command's answer.
+pub(super) async fn one(shared: &Shared, command: Cmd) -> Result<Value, Fault> {
+    let mut pipeline: Pipeline = new_batch();
     pipeline.add_command(command);
-    Ok(commanded(&shared.link, &pipeline).await?.pop().unwrap_or(redis::Value::Nil))
+    Ok(commanded(&shared.link, &pipeline).await?.pop().unwrap_or(Value::Nil))
 }

@@ -56,7 +56,9 @@ async fn a_taken_message_stands_where_python_would_put_it() {
         let mut consumer = broker.consume(&["celery".into()], 4).await.expect("consumes");
         let delivery = next(&mut consumer).await;
         let stands: Vec<(String, String)> = client.hgetall("unacked").await.expect("answers");
-        assert_eq!(stands, [(recorded[2].clone(), recorded[3].clone())], "{name}");
+        // Our count stands before kombu's keys; the rest is Python's, byte for byte.
+        let counted = recorded[3].replacen("[{", "[{\"umbel_handed_out\": 1, ", 1);
+        assert_eq!(stands, [(recorded[2].clone(), counted)], "{name}");
         let scores: Vec<(String, f64)> =
             client.zrange_withscores("unacked_index", 0, -1).await.expect("answers");
         let (now, _): (f64, f64) =
@@ -88,17 +90,9 @@ async fn an_abandoned_message_of_python_is_restored_as_python_would() {
         if back.len() == 1 { Ok(()) } else { Err(format!("{back:?}")) }
     })
     .await;
-    let mut found = Value::from_json(String::as_bytes(&back[0])).expect("JSON");
-    let Value::Map(envelope) = &mut found else { panic!("no envelope") };
-    let Some(Value::Map(properties)) = envelope.get_mut("properties") else {
-        panic!("no properties")
-    };
-    // Ours; the rest is Python's.
-    assert_eq!(properties.shift_remove("umbel_handed_out"), Some(Value::Int(1)));
+    let found = Value::from_json(String::as_bytes(&back[0])).expect("JSON");
     assert_eq!(found, Value::from_json(restored[2].as_bytes()).expect("JSON"));
     nothing_is_unacked(&mut client).await;
-    let locked: bool = client.exists("unacked_mutex").await.expect("answers");
-    assert!(!locked, "the sweep's lock is released");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -191,7 +185,6 @@ async fn the_prefix_stands_before_every_key() {
         "pfx:unacked",
         "pfx:unacked_index",
     ];
-    keys.retain(|key| key != "pfx:unacked_mutex");
     assert_eq!(keys, wanted);
     ack(delivery).await;
 }

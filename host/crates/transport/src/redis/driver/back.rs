@@ -4,8 +4,8 @@ use redis::{Pipeline, Value};
 
 use super::Driver;
 use crate::redis::connection::{Fault, new_batch};
-use crate::redis::record::{returned, split};
-use crate::redis::scripts;
+use crate::redis::record::{Why, returned, split};
+use crate::redis::unacked;
 
 /// How many messages are given back at once: each is read and written whole.
 const FEW: usize = 16;
@@ -15,9 +15,11 @@ impl Driver {
     pub(super) async fn send_back(&mut self) -> Result<(), Fault> {
         if !self.give_backs.is_empty() {
             // The last one first: each goes to the front.
-            let calls = self.give_backs.iter().rev().map(|taken| {
-                self.give_back(&taken.tag, &self.lists[taken.list], "RPUSH", &taken.text)
-            });
+            let calls = self
+                .give_backs
+                .iter()
+                .rev()
+                .map(|taken| self.give_back(&taken.tag, taken.list, "RPUSH", &taken.text));
             let pipeline = calls.fold(new_batch(), joined);
             let answers = self.link.send(&pipeline).await?;
             if let Some(why) = answers.into_iter().find_map(Result::err) {
@@ -37,9 +39,13 @@ impl Driver {
     }
 
     async fn requeue(&mut self) -> Result<(), Fault> {
+        // The last one first: what goes to the front keeps its order.
+        self.requeues.sort_by_key(|(requeue, _)| {
+            std::cmp::Reverse(self.held.get(&requeue.tag).map(|(number, _)| *number))
+        });
         let some = &self.requeues[..self.requeues.len().min(FEW)];
         let unacked = self.shared.keys.unacked();
-        let reads = some.iter().map(|requeue| {
+        let reads = some.iter().map(|(requeue, _)| {
             let mut read = redis::cmd("HGET");
             read.arg(&unacked).arg(&*requeue.tag);
             read
@@ -47,7 +53,7 @@ impl Driver {
         let answers = self.link.send(&reads.fold(new_batch(), joined)).await?;
         let mut pipeline = new_batch();
         let mut failed = None;
-        for (requeue, answer) in some.iter().zip(answers) {
+        for ((requeue, why), answer) in some.iter().zip(answers) {
             let value = match answer {
                 Ok(Value::BulkString(value)) => value,
                 // Somebody took it for abandoned: it is back already.
@@ -57,11 +63,11 @@ impl Driver {
                     continue;
                 }
             };
-            let Some((text, _)) = split(&value) else { continue };
-            let back = returned(text);
+            let Some((text, ..)) = split(&value) else { continue };
+            let back = returned(text, *why);
             let (_, list) = self.held.get(&requeue.tag).copied().unwrap_or_default();
-            let list = &self.lists[list];
-            pipeline.add_command(self.give_back(&requeue.tag, list, "LPUSH", &back.text));
+            let side = if *why == Why::Rejected { "LPUSH" } else { "RPUSH" };
+            pipeline.add_command(self.give_back(&requeue.tag, list, side, &back.text));
         }
         if !pipeline.is_empty() {
             let answers = self.link.send(&pipeline).await?;
@@ -71,22 +77,17 @@ impl Driver {
             return self.excuse(why);
         }
         let count = some.len();
-        for requeue in self.requeues.drain(..count) {
+        for (requeue, _) in self.requeues.drain(..count) {
             self.held.remove(&requeue.tag);
-            if let Some(done) = requeue.done {
-                let _ = done.send(Ok(()));
-            }
+            requeue.tell();
         }
         self.look_again();
         Ok(())
     }
 
-    fn give_back(&self, tag: &str, list: &str, side: &str, text: &[u8]) -> redis::Cmd {
-        let keys = [self.shared.keys.unacked(), self.shared.keys.unacked_index()];
-        let keys: Vec<&str> = keys.iter().map(String::as_str).chain([list]).collect();
-        let mut call = scripts::call(&scripts::GIVE_BACK, keys.into_iter());
-        call.arg(tag).arg(side).arg(text).arg("");
-        call
+    fn give_back(&self, tag: &str, list: usize, side: &str, text: &[u8]) -> redis::Cmd {
+        let list = std::slice::from_ref(&self.lists[list]);
+        unacked::give_back(&self.shared, tag, list, side, text, "")
     }
 }
 

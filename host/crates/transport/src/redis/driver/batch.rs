@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use redis::{Pipeline, RedisError, RedisResult, Value};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::{BATCH, Driver, PAUSE, Supply, Taken};
+use super::{BATCH, Driver, PAUSE, Settled, Supply, Taken};
 use crate::redis::connection::{
     Fault, Live, fault, is_missing_script, is_passing, is_refusal, new_batch, once,
 };
-use crate::redis::record::split;
+use crate::redis::record::{split, unseen};
 use crate::redis::scripts;
 
 /// How many bytes of messages one take moves at most, and one message more.
@@ -27,6 +28,7 @@ const POLL_WITHOUT_PUSH: Duration = Duration::from_millis(20);
 /// What each command of a batch is, in the batch's order.
 enum Step {
     Ack(usize),
+    Delay(usize),
     Renew,
     Take,
     Length,
@@ -88,6 +90,7 @@ impl Driver {
             pipeline.add_command(call);
             steps.push(Step::Ack(acks.len()));
         }
+        // Before the delays, which set another score.
         if self.renew_at <= Instant::now() {
             let tags: Vec<&Arc<str>> = self.held.keys().collect();
             for tags in tags.chunks(BATCH) {
@@ -100,6 +103,10 @@ impl Driver {
             }
             self.renew_at = Instant::now() + self.shared.options.visibility_timeout / 3;
         }
+        for delays in self.delays.chunks(BATCH) {
+            pipeline.add_command(self.delay(delays));
+            steps.push(Step::Delay(delays.len()));
+        }
         if let Some(wanted) = self.wanted() {
             pipeline.add_command(self.take(wanted));
             steps.push(Step::Take);
@@ -111,6 +118,18 @@ impl Driver {
             }
         }
         (pipeline, steps)
+    }
+
+    fn delay(&self, delays: &[(Settled, Timestamp)]) -> redis::Cmd {
+        let keys = [self.shared.keys.unacked(), self.shared.keys.unacked_index()];
+        let mut call = scripts::call(&scripts::DELAY, keys.iter().map(String::as_str));
+        call.arg(self.shared.options.visibility_timeout.as_secs_f64());
+        // As a span: the server's clock may differ from ours.
+        let now = Timestamp::now();
+        for (delay, at) in delays {
+            call.arg(&*delay.tag).arg(at.duration_since(now).as_secs_f64());
+        }
+        call
     }
 
     fn take(&mut self, wanted: usize) -> redis::Cmd {
@@ -146,11 +165,20 @@ impl Driver {
         let mut outcome = Ok(());
         let mut settled = Vec::new();
         let mut acks = std::mem::take(&mut self.acks).into_iter();
+        let mut delays = std::mem::take(&mut self.delays).into_iter();
         for (step, answer) in steps.into_iter().zip(answers) {
             match (step, answer) {
                 (Step::Ack(count), Ok(_)) => settled.extend(acks.by_ref().take(count)),
                 (Step::Ack(count), Err(why)) => {
                     self.acks.extend(acks.by_ref().take(count));
+                    outcome = outcome.and(self.excuse(why));
+                }
+                (Step::Delay(count), Ok(_)) => {
+                    settled.extend(delays.by_ref().take(count).map(|(delay, _)| delay));
+                    self.shared.sooner.notify_one();
+                }
+                (Step::Delay(count), Err(why)) => {
+                    self.delays.extend(delays.by_ref().take(count));
                     outcome = outcome.and(self.excuse(why));
                 }
                 (Step::Take, Ok(answer)) => self.receive(answer),
@@ -163,11 +191,9 @@ impl Driver {
                 }
             }
         }
-        for ack in settled {
-            self.held.remove(&ack.tag);
-            if let Some(done) = ack.done {
-                let _ = done.send(Ok(()));
-            }
+        for settled in settled {
+            self.held.remove(&settled.tag);
+            settled.tell();
         }
         // Nothing came between the take and the lengths: the next change is pushed.
         if waiting == Some(0) && self.supply == Supply::Unknown {
@@ -205,9 +231,9 @@ impl Driver {
             };
             let list = usize::try_from(list).unwrap_or(0) % self.lists.len();
             if state == 2
-                && let Some((envelope, _)) = split(&text)
+                && let Some((envelope, ..)) = split(&text)
             {
-                text = envelope.to_vec();
+                text = unseen(envelope);
             }
             let tag: Arc<str> = String::from_utf8_lossy(&tag).into();
             self.turn = (list + 1) % self.queues.len();
