@@ -52,7 +52,7 @@ pub(crate) fn source(settings: &Settings, file: &Path) -> PluginSource {
         source.name = Some(table.name.clone());
         source.prefix = table.prefix.clone();
         source.names = table.names.clone();
-        source.policy = table.limits.over(&settings.policy);
+        source.policy = table.changes.over(&settings.policy);
         let tasks = table.tasks.iter();
         source.tasks =
             tasks.map(|(name, task)| (name.clone(), task.over(&source.policy))).collect();

@@ -74,6 +74,17 @@ impl Drop for Progress {
     }
 }
 
+/// Asks on the terminal; anything but a yes is a no. `None`: nobody is there to be asked.
+pub(crate) fn ask(question: &str) -> io::Result<Option<bool>> {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return Ok(None);
+    }
+    write!(io::stderr(), "{question} [y/N] ")?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(Some(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str())))
+}
+
 /// Tells something on stderr that is neither log nor error.
 pub(crate) fn note(text: &str) {
     // Nobody is left to be told if this fails.

@@ -52,7 +52,7 @@ fn what_is_not_built_yet_is_refused() {
     let folder = folder("[plugins.tasks]\nallow = { env = ['REGION'] }\n");
     put(folder.path(), "tasks", "tasks");
     let ended = umbel(folder.path(), &["worker", "--allow-root"]);
-    ended.refused(2, &["umbel.toml:2: `allow`", "not supported by this version"]);
+    ended.refused(2, &["umbel.toml:2: `allow.env`", "not supported by this version"]);
 }
 
 #[test]

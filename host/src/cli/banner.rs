@@ -8,7 +8,7 @@ use umbel_task::policy::TaskPolicy;
 use umbel_task::runner::{Runner, Task};
 
 use crate::settings::Settings;
-use crate::settings::units::{show_duration, show_size};
+use crate::settings::units::{show_duration, show_rate, show_size};
 
 /// The whole banner, the list of tasks included.
 pub(super) fn banner(settings: &Settings, catalog: &Catalog) -> String {
@@ -67,12 +67,22 @@ pub(super) fn tasks(catalog: &Catalog) -> String {
     text
 }
 
-/// `5s 256MiB`, and fuel where it is counted.
+/// `5s 256MiB`, and whatever else limits or lets the task.
 pub(super) fn limits(policy: &TaskPolicy) -> String {
-    let sandbox = &policy.sandbox;
+    let TaskPolicy { sandbox, handling } = policy;
+    let submit = &handling.submit.names;
+    let further = [
+        sandbox.soft_time.map(|time| format!("soft:{}", show_duration(time))),
+        sandbox.fuel.map(|fuel| format!("fuel:{fuel}")),
+        handling.rate_limit.map(|rate| format!("rate:{}", show_rate(rate))),
+        handling.concurrency.map(|number| format!("concurrency:{number}")),
+        handling.plugin_concurrency.map(|number| format!("plugin-concurrency:{number}")),
+        (!submit.is_empty()).then(|| format!("submit:{}", submit.join(","))),
+    ];
     let mut text = format!("{} {}", show_duration(sandbox.time), show_size(sandbox.memory));
-    if let Some(fuel) = sandbox.fuel {
-        text += &format!(" fuel:{fuel}");
+    for part in further.into_iter().flatten() {
+        text += " ";
+        text += &part;
     }
     text
 }

@@ -36,7 +36,7 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "JSON")]
     kwargs: Option<String>,
 
-    /// The queue to send to [default: the first of `queues`]
+    /// The queue to send to [default: as `routes` and `default-queue` say]
     #[arg(short, long, value_name = "QUEUE")]
     queue: Option<String>,
 
@@ -77,7 +77,7 @@ async fn send(settings: &Settings, args: &Args, mut message: Message) -> anyhow:
     if let Some(store) = &store {
         message.reply_to = store.reply_to().await?;
     }
-    let queue = args.queue.as_ref().unwrap_or(&settings.queues[0]);
+    let queue = args.queue.as_ref().unwrap_or(&settings.default_queue);
     let mut raw = message.encode();
     raw.properties.expiration = message.expiration(now());
     broker.publish(&Route::queue(queue), &raw).await?;

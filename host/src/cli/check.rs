@@ -5,11 +5,12 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 use umbel_engine::{Catalog, LoadedTask, Plugin};
+use umbel_task::policy::{Acks, TaskPolicy};
 use umbel_task::runner::Task;
 
 use super::banner::limits;
 use crate::fault::{Code, Fault, redact};
-use crate::settings::units::{show_duration, show_size};
+use crate::settings::units::{show_duration, show_rate, show_size};
 use crate::settings::{Settings, variable};
 use crate::{loading, out, privileges};
 
@@ -142,8 +143,7 @@ fn plugin_json(file: &str, plugin: &Plugin) -> Value {
 
 fn task_json(task: &LoadedTask) -> Value {
     let signature = task.signature();
-    let policy = task.policy();
-    let sandbox = &policy.sandbox;
+    let TaskPolicy { sandbox, handling } = task.policy();
     let params = signature.params.iter().map(|param| {
         json!({
             "name": param.name,
@@ -160,12 +160,22 @@ fn task_json(task: &LoadedTask) -> Value {
         "docs": signature.docs,
         "params": params.collect::<Vec<_>>(),
         "result": signature.result,
+        "acks": match handling.acks {
+            Acks::Late => "late",
+            Acks::Early => "early",
+        },
+        "rate_limit": handling.rate_limit.map(show_rate),
+        "submit": handling.submit.names,
         "limits": {
             "time": show_duration(sandbox.time),
+            "soft_time": sandbox.soft_time.map(show_duration),
             "memory": show_size(sandbox.memory),
             "fuel": sandbox.fuel,
             "output": show_size(sandbox.output),
             "log": show_size(sandbox.log),
+            "deliveries": handling.deliveries,
+            "concurrency": handling.concurrency,
+            "plugin_concurrency": handling.plugin_concurrency,
         },
     })
 }

@@ -4,6 +4,7 @@ mod arguments;
 mod banner;
 mod call;
 mod check;
+mod dead_letter;
 mod invoke;
 mod render;
 mod result;
@@ -27,8 +28,10 @@ Configuration:
   Every option can be given as a flag, as an environment variable (UMBEL_…) or in umbel.toml.
   Flags beat variables, variables beat the file. `umbel worker --show-config` prints each value
   and where it came from. Nothing prints a password. In the file the folder of --plugins is
-  `plugin-folder`, limits are keys of [limits] (time, memory, fuel, output, log, deliveries), and
-  [plugins.NAME] configures one plugin.
+  `plugin-folder`; limits are keys of [limits] (time, soft-time, memory, fuel, output, log,
+  deliveries, concurrency), what happens to messages is in [tasks] (acks, retry, rate-limit, …),
+  what happens to results in [results], and [plugins.NAME] configures one plugin and its tasks.
+  `umbel worker --help` lists them all; `-h` leaves out what is seldom needed.
 
 Exit codes:
   0   done
@@ -70,6 +73,11 @@ enum Command {
     Call(call::Args),
     /// Print the result of a task
     Result(result::Args),
+    /// Look at messages that were put aside, and put them back
+    ///
+    /// A message is put aside when it took too many workers down with it, when its task rejected it,
+    /// or when it failed and its task keeps failed messages.
+    DeadLetter(dead_letter::Args),
 }
 
 /// A command with everything it was told.
@@ -115,6 +123,7 @@ pub(crate) fn run(invocation: Invocation) -> anyhow::Result<ExitCode> {
         Command::Invoke(args) => invoke::run(&settings, &args),
         Command::Call(args) => call::run(&settings, &args),
         Command::Result(args) => result::run(&settings, &args),
+        Command::DeadLetter(args) => dead_letter::run(&settings, &args),
     }
 }
 

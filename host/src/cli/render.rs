@@ -34,7 +34,7 @@ pub(super) fn value(value: &Value, file: Option<&Path>) -> anyhow::Result<()> {
 }
 
 /// Keeps control characters of a task's text from reaching a terminal.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     if !std::io::stdout().is_terminal() {
         return text.to_owned();
     }

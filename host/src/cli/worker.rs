@@ -2,17 +2,22 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::runtime::Runtime;
 use tracing::{info, warn};
 use umbel_engine::{Catalog, Engine, Plugin};
+use umbel_task::policy::{Acks, TaskPolicy};
+use umbel_task::runner::{Runner, Task};
+use umbel_transport::address::Scheme;
 use umbel_worker::{Shutdown, Summary, Worker, WorkerConfig};
 
 use super::banner;
 use crate::fault::{Code, Fault};
 use crate::pidfile::Pidfile;
 use crate::privileges;
+use crate::settings::units::show_duration;
 use crate::settings::{LogFormat, Settings, variable};
 use crate::signals::Signals;
 use crate::{loading, out, telemetry, wiring};
@@ -76,6 +81,7 @@ fn serve(
         if settings.log_format == LogFormat::Text {
             out::line(&banner::banner(settings, &catalog))?;
         }
+        warn_of_consumer_timeout(settings, &catalog);
         runtime.block_on(work(settings, ends?, catalog))
     })
 }
@@ -121,6 +127,32 @@ fn several(mut refused: Vec<umbel_engine::LoadError>) -> Option<anyhow::Error> {
     Some(fault.help("`--keep-going` starts without them").into())
 }
 
+/// RabbitMQ closes the channel of a consumer that keeps a message for longer than this, unless its
+/// `consumer_timeout` says otherwise.
+const CONSUMER_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+
+fn warn_of_consumer_timeout(settings: &Settings, catalog: &Catalog) {
+    if settings.broker.scheme != Scheme::Amqp {
+        return;
+    }
+    let names = catalog.names();
+    let tasks = names.iter().filter_map(|name| catalog.task(name.as_str()));
+    let long = tasks.filter(|task| {
+        let TaskPolicy { sandbox, handling } = task.policy();
+        handling.acks == Acks::Late && sandbox.time > CONSUMER_TIMEOUT
+    });
+    if let Some(longest) = long.max_by_key(|task| task.policy().sandbox.time) {
+        let (name, time) = (&longest.signature().name, longest.policy().sandbox.time);
+        warn!(
+            "{name} may run for {}, but RabbitMQ delivers a message again that is not acknowledged \
+             within its `consumer_timeout` ({} unless it was raised): raise it, lower the task's \
+             time limit, or acknowledge early",
+            show_duration(time),
+            show_duration(CONSUMER_TIMEOUT),
+        );
+    }
+}
+
 async fn work(
     settings: &Settings,
     ends: wiring::Ends,
@@ -132,7 +164,13 @@ async fn work(
         concurrency: settings.concurrency,
         prefetch_multiplier: settings.prefetch_multiplier,
         drain_timeout: settings.drain_timeout,
-        ..WorkerConfig::default()
+        hold_limit: settings.hold_limit,
+        default_queue: settings.default_queue.clone(),
+        routes: settings.routes.clone(),
+        accept: settings.accept.clone(),
+        result_extended: settings.result_options.extended,
+        control: settings.remote_control,
+        die_after: settings.die_after.clone(),
     };
     let shutdown = Shutdown::new();
     let signals = Signals::catch().context("cannot catch signals")?;

@@ -4,9 +4,10 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeString, DeTable, DeValue};
 
-use super::plugins::{self, LIMITS_NOT_YET, PluginTable};
+use super::plugins::{self, PluginTable};
+use super::queues::{self, QueueTable};
 use super::table::{Kind, Setting, settings};
 use crate::fault::Fault;
 
@@ -15,6 +16,8 @@ use crate::fault::Fault;
 pub(crate) struct File {
     pub(crate) path: PathBuf,
     pub(crate) values: Vec<FileValue>,
+    /// Those of `queues` that are tables.
+    pub(crate) queues: Vec<QueueTable>,
     pub(crate) plugins: Vec<PluginTable>,
 }
 
@@ -34,6 +37,22 @@ const NOT_YET: &[(&str, &str)] = &[
     ("beat", "`beat` (scheduled tasks) is not supported by this version"),
 ];
 
+/// Names of Celery's that are no single key here, and what to write.
+const CELERYS: &[(&str, &str)] = &[
+    ("task_acks_late", "write `acks = \"late\"` (the default) or `acks = \"early\"` in [tasks]"),
+    (
+        "task_acks_on_failure_or_timeout",
+        "these are two keys of [tasks] here: `ack-on-failure` and `ack-on-timeout`",
+    ),
+    (
+        "task_reject_on_worker_lost",
+        "a message whose worker dies always comes again, `limits.deliveries` times; \
+         `tasks.interrupted` decides about tasks that the worker's end cut off",
+    ),
+    ("task_queues", "write them into `queues`: names, or tables with name, type, exchange, …"),
+    ("task_annotations", "give the task a table: [plugins.NAME] tasks.FUNCTION = { … }"),
+];
+
 /// Reads the text of the file at `path`, which is used for messages and relative paths alone.
 pub(crate) fn parse(path: &Path, text: &str) -> Result<File, Fault> {
     let source = Source { path, text };
@@ -42,49 +61,74 @@ pub(crate) fn parse(path: &Path, text: &str) -> Result<File, Fault> {
         source.fault(&at, error.message().to_lowercase())
     })?;
     let root = Table { source, name: String::new(), entries: root.get_ref() };
-    let mut known: Vec<&str> = vec!["limits", "plugins"];
-    for setting in settings() {
-        if !setting.key.contains('.') {
-            known.push(setting.key);
-        }
-        known.extend(setting.celery);
-    }
-    root.check_keys(&known, NOT_YET)?;
+    root.check_keys(&root_keys(), NOT_YET)?;
     let mut file = File { path: path.to_owned(), ..File::default() };
-    for (key, value) in root.entries {
-        let name = key.get_ref().as_ref();
-        match name {
-            "limits" => {
-                let limits = root.table(value, name)?;
-                read_limits(&limits, &mut file)?;
-            }
-            "plugins" => {
-                let tables = root.table(value, name)?;
-                for (name, value) in tables.entries {
-                    let name = name.get_ref().as_ref();
-                    file.plugins.push(plugins::read(&tables.table(value, name)?, name)?);
-                }
-            }
-            _ => {
-                let setting = settings()
-                    .find(|s| s.key == name || s.celery.contains(&name))
-                    .expect("only known keys are left");
-                file.push(setting, source.line(&key.span()), root.text(setting, name, value)?)?;
-            }
+    section(&root, "", &["plugins"], &mut |table, setting, name, value| {
+        if setting.kind == Kind::Queues {
+            file.queues = queues::read(table, name.get_ref(), value)?;
+        }
+        let text = table.text(setting, name.get_ref(), value)?;
+        file.push(setting, source.line(&name.span()), text)
+    })?;
+    if let Some((name, value)) = root.entries.get_key_value("plugins") {
+        let tables = root.table(value, name.get_ref())?;
+        for (name, value) in tables.entries {
+            let name = name.get_ref().as_ref();
+            file.plugins.push(plugins::read(&tables.table(value, name)?, name)?);
         }
     }
     Ok(file)
 }
 
-fn read_limits(limits: &Table<'_, '_>, file: &mut File) -> Result<(), Fault> {
-    let known: Vec<&str> = settings().filter_map(|s| s.key.strip_prefix("limits.")).collect();
-    limits.check_keys(&known, LIMITS_NOT_YET)?;
-    for (key, value) in limits.entries {
+/// What may stand outside of every table.
+fn root_keys() -> Vec<&'static str> {
+    let celerys = settings().flat_map(|setting| setting.celery).copied();
+    words("").into_iter().chain(["plugins"]).chain(celerys).collect()
+}
+
+/// What may stand in the table whose settings' keys begin with `prefix`.
+fn words(prefix: &str) -> Vec<&'static str> {
+    let mut words: Vec<&str> = settings()
+        .filter_map(|setting| setting.key.strip_prefix(prefix))
+        .map(|rest| rest.split_once('.').map_or(rest, |(word, _)| word))
+        .collect();
+    words.dedup();
+    words
+}
+
+/// Takes a setting out of a table: the table, the setting, its name there and its value.
+type Take<'t> = dyn FnMut(
+        &Table<'_, '_>,
+        &'static Setting,
+        &Spanned<DeString<'_>>,
+        &Spanned<DeValue<'_>>,
+    ) -> Result<(), Fault>
+    + 't;
+
+/// Takes every setting of a table whose settings' keys begin with `prefix`, those of tables inside
+/// it included. Keys in `beside` are somebody else's.
+pub(super) fn section(
+    table: &Table<'_, '_>,
+    prefix: &str,
+    beside: &[&str],
+    take: &mut Take<'_>,
+) -> Result<(), Fault> {
+    if !prefix.is_empty() {
+        table.check_keys(&[&words(prefix), beside].concat(), &[])?;
+    }
+    for (key, value) in table.entries {
         let name = key.get_ref().as_ref();
-        let full = format!("limits.{name}");
-        let setting = settings().find(|s| s.key == full).expect("only known keys are left");
-        let line = limits.source.line(&key.span());
-        file.push(setting, line, limits.text(setting, name, value)?)?;
+        if beside.contains(&name) {
+            continue;
+        }
+        let full = format!("{prefix}{name}");
+        let known = |setting: &&Setting| {
+            setting.key == full || (prefix.is_empty() && setting.celery.contains(&name))
+        };
+        match settings().find(known) {
+            Some(setting) => take(table, setting, key, value)?,
+            None => section(&table.table(value, name)?, &format!("{full}."), &[], take)?,
+        }
     }
     Ok(())
 }
@@ -168,9 +212,17 @@ impl<'a, 'i> Table<'a, 'i> {
             }
             let what = format!("unknown key `{}`", self.path(name));
             let fault = self.source.fault(&key.span(), what);
+            if let Some((_, ours)) = CELERYS.iter().find(|(celerys, _)| *celerys == name) {
+                return Err(fault.help(*ours));
+            }
             return Err(match nearest(name, known) {
                 Some(nearest) => fault.help(format!("did you mean `{}`?", self.path(nearest))),
-                None => fault.help(format!("known keys here: {}", known.join(", "))),
+                None => {
+                    // Celery's names are for those who have them.
+                    let ours = known.iter().filter(|name| !name.contains('_')).copied();
+                    let ours = ours.collect::<Vec<_>>().join(", ");
+                    fault.help(format!("known keys here: {ours}"))
+                }
             });
         }
         Ok(())
@@ -183,14 +235,16 @@ impl<'a, 'i> Table<'a, 'i> {
         key: &str,
         value: &Spanned<DeValue<'_>>,
     ) -> Result<String, Fault> {
-        let inner = value.get_ref();
-        // Celery counts seconds, bare; we ask for a unit everywhere else.
-        if setting.kind == Kind::Duration && setting.celery.contains(&key) {
-            match inner {
-                DeValue::Integer(number) => return Ok(format!("{}s", number.as_str())),
-                DeValue::Float(number) => return Ok(format!("{}s", number.as_str())),
-                _ => {}
-            }
+        let bare = match value.get_ref() {
+            DeValue::Integer(number) => Some(number.as_str()),
+            DeValue::Float(number) => Some(number.as_str()),
+            _ => None,
+        };
+        if let Some(number) = bare
+            && setting.kind == Kind::Duration
+            && setting.celery.contains(&key)
+        {
+            return Ok(setting.with_celerys_unit(&number.replace('_', "")));
         }
         self.plain(setting.kind, key, value)
     }
@@ -205,18 +259,22 @@ impl<'a, 'i> Table<'a, 'i> {
         let inner = value.get_ref();
         let expected = match (kind, inner) {
             (Kind::Switch, DeValue::Boolean(on)) => return Ok(on.to_string()),
-            (Kind::Count | Kind::Fuel, DeValue::Integer(number)) => {
+            (Kind::Count | Kind::Amount | Kind::Rate, DeValue::Integer(number)) => {
                 return Ok(number.as_str().replace('_', ""));
             }
-            (Kind::List, DeValue::Array(items)) => {
-                let items: Option<Vec<&str>> = items.iter().map(|v| v.get_ref().as_str()).collect();
+            (Kind::Rate, DeValue::Float(number)) => return Ok(number.as_str().to_owned()),
+            (Kind::List | Kind::Queues, DeValue::Array(items)) => {
+                let items: Option<Vec<&str>> = items.iter().map(|v| item(kind, v)).collect();
                 match items {
                     Some(items) if items.iter().all(|item| !item.contains(',')) => {
                         return Ok(items.join(","));
                     }
+                    _ if kind == Kind::Queues => "an array of names without commas and of tables",
                     _ => "an array of texts without commas",
                 }
             }
+            (Kind::Pairs, DeValue::Table(_)) => return self.table(value, key)?.pairs(),
+            (Kind::Pairs, _) => "a table of texts",
             (Kind::Switch, _) => "true or false",
             (Kind::Count, _) => "a whole number",
             (Kind::Duration, DeValue::Integer(number)) => {
@@ -226,8 +284,9 @@ impl<'a, 'i> Table<'a, 'i> {
                 return Err(self.unitless(value, key, number.as_str(), "MiB"));
             }
             (_, DeValue::String(text)) => return Ok(text.to_string()),
-            (Kind::Fuel, _) => "a whole number or \"off\"",
-            (Kind::List, _) => "an array of texts",
+            (Kind::Amount, _) => "a whole number or \"off\"",
+            (Kind::Rate, _) => "text, for example \"100/m\"",
+            (Kind::List | Kind::Queues, _) => "an array of texts",
             (Kind::Duration, _) => "text with a unit, for example \"30s\"",
             (Kind::Size, _) => "text with a unit, for example \"256MiB\"",
             _ => "text",
@@ -235,12 +294,29 @@ impl<'a, 'i> Table<'a, 'i> {
         Err(self.wrong_type(value, key, inner, expected))
     }
 
+    /// `name=value`, with commas between, in the order of the file.
+    fn pairs(&self) -> Result<String, Fault> {
+        let mut entries: Vec<_> = self.entries.iter().collect();
+        entries.sort_by_key(|(name, _)| name.span().start);
+        let mut pairs = Vec::new();
+        for (name, value) in entries {
+            let name = name.get_ref().as_ref();
+            let text = self.plain(Kind::Text, name, value)?;
+            if [name, &text].iter().any(|word| word.contains([',', '='])) {
+                let what = format!("`{}` holds a `,` or a `=`", self.path(name));
+                return Err(self.source.fault(&value.span(), what));
+            }
+            pairs.push(format!("{name}={text}"));
+        }
+        Ok(pairs.join(","))
+    }
+
     fn unitless(&self, at: &Spanned<DeValue<'_>>, key: &str, number: &str, unit: &str) -> Fault {
         let what = format!("`{}` has no unit", self.path(key));
         self.source.fault(&at.span(), what).help(format!("write \"{number}{unit}\", with quotes"))
     }
 
-    fn wrong_type(
+    pub(super) fn wrong_type(
         &self,
         at: &Spanned<DeValue<'_>>,
         key: &str,
@@ -266,6 +342,14 @@ impl<'a, 'i> Table<'a, 'i> {
         let what = format!("`{}` must be {expected}, not {found}", self.path(key));
         let fault = self.source.fault(&at.span(), what);
         if help.is_empty() { fault } else { fault.help(help) }
+    }
+}
+
+/// The text of one of an array's items.
+fn item<'a>(kind: Kind, value: &'a Spanned<DeValue<'_>>) -> Option<&'a str> {
+    match value.get_ref() {
+        DeValue::Table(table) if kind == Kind::Queues => table.get("name")?.get_ref().as_str(),
+        other => other.as_str(),
     }
 }
 

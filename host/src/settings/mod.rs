@@ -4,6 +4,8 @@
 mod file;
 mod node;
 mod plugins;
+mod policy;
+mod queues;
 mod resolve;
 mod sources;
 pub(crate) mod table;
@@ -14,12 +16,15 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use umbel_protocol::body::{Content, Serializer};
 use umbel_task::policy::TaskPolicy;
 use umbel_transport::address::Address;
+use umbel_worker::Hop;
 
 pub(crate) use self::file::nearest;
 pub(crate) use self::node::host_name;
 pub(crate) use self::plugins::PluginTable;
+pub(crate) use self::queues::{QueueKind, QueueTable};
 pub(crate) use self::resolve::resolve;
 pub(crate) use self::sources::Sources;
 
@@ -30,9 +35,18 @@ pub(crate) struct Settings {
     /// `None`: results are not kept.
     pub(crate) results: Option<Address>,
     pub(crate) json: bool,
+    pub(crate) result_options: ResultOptions,
     pub(crate) queues: Vec<String>,
+    /// Where tasks go that name no queue and match no route.
+    pub(crate) default_queue: String,
+    /// Task names, with `*` for any text, and their queues.
+    pub(crate) routes: Vec<(String, String)>,
+    pub(crate) declared: DeclaredQueues,
+    pub(crate) accept: Vec<Serializer>,
     pub(crate) concurrency: usize,
     pub(crate) prefetch_multiplier: u16,
+    pub(crate) hold_limit: usize,
+    pub(crate) remote_control: bool,
     pub(crate) node: String,
     pub(crate) drain_timeout: Duration,
     pub(crate) task_events: bool,
@@ -49,8 +63,35 @@ pub(crate) struct Settings {
     /// For every task that no table names.
     pub(crate) policy: TaskPolicy,
     pub(crate) plugins: Vec<PluginTable>,
+    /// For tests of crashes: the hop and the task after which the process ends.
+    pub(crate) die_after: Option<(Hop, String)>,
     /// Each value as one would write it, and where it came from.
     pub(crate) shown: Vec<Shown>,
+}
+
+/// How results are kept.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ResultOptions {
+    /// `None`: for good.
+    pub(crate) expires: Option<Duration>,
+    /// For failures; `None`: for good.
+    pub(crate) failure_expires: Option<Duration>,
+    pub(crate) extended: bool,
+    pub(crate) content: Content,
+    pub(crate) persistent: bool,
+    pub(crate) chord_join_timeout: Duration,
+}
+
+/// How RabbitMQ is to have queues; what is `None` is left to the server.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct DeclaredQueues {
+    /// For queues that have no table, or whose table does not say.
+    pub(crate) kind: Option<QueueKind>,
+    pub(crate) max_priority: Option<u8>,
+    /// The file's own tables.
+    pub(crate) tables: Vec<QueueTable>,
+    /// For the queues in which messages wait for their time.
+    pub(crate) delayed: QueueKind,
 }
 
 /// Celery's level names.

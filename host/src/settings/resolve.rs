@@ -2,12 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
+use umbel_protocol::body::Content;
+use umbel_protocol::names::DEFAULT_QUEUE;
 use umbel_task::policy::TaskPolicy;
 use umbel_transport::address::{Address, Scheme};
+use umbel_worker::Hop;
 
 use super::sources::Found;
-use super::table::{self, setting};
-use super::{PluginTable, Settings, Shown, Sources, host_name, node, units, values};
+use super::table::{self, Kind, Setting, setting};
+use super::{
+    DeclaredQueues, Origin, PluginTable, ResultOptions, Settings, Shown, Sources, host_name, node,
+    policy, queues, units, values,
+};
 use crate::fault::Fault;
 
 /// Makes the settings, or says which value of which source is wrong.
@@ -84,6 +90,7 @@ impl Resolver {
         let policy = self.policy()?;
         let plugins = self.tables();
         let (node, pidfile) = self.identity()?;
+        let (queues, default_queue) = self.queues()?;
         self.read("optimization", |text| match text {
             "fair" | "default" => Ok(()),
             other => Err(format!("`{other}` is neither `fair` nor `default`")),
@@ -92,9 +99,16 @@ impl Resolver {
             broker,
             results,
             json: self.switch("json")?,
-            queues: self.read("queues", values::queues)?,
+            result_options: self.result_options()?,
+            queues,
+            default_queue,
+            routes: self.read("routes", values::pairs)?,
+            declared: self.declared_queues()?,
+            accept: self.read("accept-content", values::accepted)?,
             concurrency: self.read("concurrency", values::concurrency)?,
             prefetch_multiplier: self.read("prefetch-multiplier", values::multiplier)?,
+            hold_limit: self.read("hold-limit", values::hold_limit)?,
+            remote_control: self.switch("remote-control")?,
             node,
             drain_timeout: self.read("drain-timeout", units::duration)?,
             task_events: self.switch("task-events")?,
@@ -109,6 +123,7 @@ impl Resolver {
             keep_going: self.switch("keep-going")?,
             policy,
             plugins,
+            die_after: self.die_after()?,
             shown: {
                 let order = |key| table::settings().position(|setting| setting.key == key);
                 self.shown.sort_by_key(|shown| order(shown.key));
@@ -119,12 +134,80 @@ impl Resolver {
 
     fn policy(&mut self) -> Result<TaskPolicy, Fault> {
         let mut policy = TaskPolicy::default();
-        policy.sandbox.time = self.read("limits.time", values::time_limit)?;
-        policy.sandbox.memory = self.read("limits.memory", units::size)?;
-        policy.sandbox.fuel = self.read("limits.fuel", values::fuel)?;
-        policy.sandbox.output = self.read("limits.output", units::size)?;
-        policy.sandbox.log = self.read("limits.log", units::size)?;
+        let of_policy =
+            |setting: &&Setting| ["limits.", "tasks."].iter().any(|p| setting.key.starts_with(p));
+        for setting in table::settings().filter(of_policy) {
+            let found = self.sources.find(setting);
+            policy::set(&mut policy, setting.key, &found.text).map_err(|why| found.fault(&why))?;
+            let off = setting.kind == Kind::Switch && found.text.is_empty();
+            let value = if off { "false".to_owned() } else { found.text.clone() };
+            self.show(&found, value);
+        }
         Ok(policy)
+    }
+
+    fn result_options(&mut self) -> Result<ResultOptions, Fault> {
+        let expires = self.read("results.expires", values::expiry)?;
+        let failures = self.read("results.failure-expires", |text| match text {
+            "" => Ok(expires),
+            own => values::expiry(own),
+        });
+        Ok(ResultOptions {
+            expires,
+            failure_expires: failures?,
+            extended: self.switch("results.extended")?,
+            content: Content {
+                serializer: self.read("results.serializer", values::serializer)?,
+                compression: self.read("results.compression", values::compression)?,
+            },
+            persistent: self.switch("results.persistent")?,
+            chord_join_timeout: self.read("results.chord-join-timeout", units::duration)?,
+        })
+    }
+
+    /// The queues to take from, and the one where tasks go by default.
+    fn queues(&mut self) -> Result<(Vec<String>, String), Fault> {
+        let (taken, default) = (self.find("queues"), self.find("default-queue"));
+        let file = self.sources.file.iter().flat_map(|file| &file.values);
+        // What this one worker is told to take says nothing of where tasks go.
+        let first = file
+            .filter(|value| value.key == "queues")
+            .find_map(|value| values::list(&value.text).into_iter().next());
+        let default_queue = match default.text.as_str() {
+            "" => first.unwrap_or_else(|| DEFAULT_QUEUE.to_owned()),
+            named => named.to_owned(),
+        };
+        let queues = match values::list(&taken.text) {
+            none if none.is_empty() && taken.origin != Origin::Default => {
+                return Err(taken.fault("names no queue"));
+            }
+            none if none.is_empty() => vec![default_queue.clone()],
+            queues => queues,
+        };
+        self.show(&taken, queues.join(","));
+        self.show(&default, default_queue.clone());
+        Ok((queues, default_queue))
+    }
+
+    fn declared_queues(&mut self) -> Result<DeclaredQueues, Fault> {
+        let tables = self.sources.file.as_mut().map(|file| std::mem::take(&mut file.queues));
+        Ok(DeclaredQueues {
+            kind: self.read("queue-type", |text| values::unless("", text, queues::kind))?,
+            max_priority: self
+                .read("queue-max-priority", |text| values::unless("off", text, values::priority))?,
+            tables: tables.unwrap_or_default(),
+            delayed: self.read("delayed-queue-type", queues::kind)?,
+        })
+    }
+
+    /// `UMBEL_DIE_AFTER=hop:task`, for tests of crashes alone.
+    fn die_after(&self) -> Result<Option<(Hop, String)>, Fault> {
+        let found = self.sources.variables.iter().find(|(name, _)| name == "UMBEL_DIE_AFTER");
+        let Some((_, text)) = found.filter(|(_, text)| !text.is_empty()) else { return Ok(None) };
+        let wrong = |why: &str| Fault::usage(format!("UMBEL_DIE_AFTER: {why}"));
+        let (hop, task) = text.split_once(':').ok_or_else(|| wrong("write `hop:task`"))?;
+        let hop = hop.parse().map_err(|why: String| wrong(&why))?;
+        Ok(Some((hop, task.to_owned())))
     }
 
     /// The file's `[plugins.NAME]`, their sources relative to its folder.

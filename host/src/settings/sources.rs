@@ -52,7 +52,8 @@ impl Sources {
     pub(super) fn find(&self, setting: &Setting) -> Found {
         let key = setting.key;
         if let Some((_, text)) = self.flags.iter().find(|(flag, _)| *flag == key) {
-            return Found { key, text: text.clone(), origin: Origin::Flag(setting.long) };
+            let text = setting.with_celerys_unit(text);
+            return Found { key, text, origin: Origin::Flag(setting.long) };
         }
         let name = setting.variable();
         // An empty variable is one that somebody wanted out of the way.

@@ -6,6 +6,9 @@ use super::file::parse;
 use super::*;
 use crate::fault::Fault;
 
+mod policies;
+mod queues;
+
 #[track_caller]
 fn settings(
     flags: &[(&'static str, &str)],
@@ -86,7 +89,7 @@ fn mistakes_are_named_with_their_place_and_a_way_out() {
             "conf/umbel.toml:2: unknown key `plugins.images.sourc`",
             "`plugins.images.source`?",
         ),
-        ("xyzzy = 1", "unknown key `xyzzy`", "known keys here: limits"),
+        ("xyzzy = 1", "unknown key `xyzzy`", "known keys here: broker, "),
         ("concurrency = 'many'", ":1: `concurrency` must be a whole number, not text", ""),
         ("concurrency = 0", ":1: `concurrency`: `0` is not a whole number from 1", ""),
         ("drain-timeout = 25", ":1: `drain-timeout` has no unit", "write \"25s\""),
@@ -98,6 +101,12 @@ fn mistakes_are_named_with_their_place_and_a_way_out() {
         ("broker = 'rpc://'", ":1: `broker`: `rpc://` is a result backend", "name a broker"),
         ("result-backend = 'rpc://'", "`rpc://` needs an amqp:// or redis:// broker", "leave"),
         ("loglevel = 'loud'", ":1: `loglevel`: `loud` is no level", ""),
+        ("task_acks_late = true", ":1: unknown key `task_acks_late`", "write `acks = "),
+        ("[results]\nexpire = '1d'", ":2: unknown key `results.expire`", "`results.expires`?"),
+        ("results = { expires = 5 }", ":1: `results.expires` has no unit", "write \"5s\""),
+        ("results = { compression = 'rar' }", ":1: `results.compression`: `rar` is none of", ""),
+        ("accept-content = ['pickle']", ":1: `accept-content`: `pickle` runs code", ""),
+        ("hold-limit = -1", ":1: `hold-limit`: `-1` is not a whole number", ""),
         ("concurrency = 1\nworker_concurrency = 2", ":2: `concurrency` was given in line 1", ""),
     ] {
         let fault = settings(&[], &[], file).expect_err(file);
@@ -112,13 +121,23 @@ fn what_this_version_cannot_do_is_refused_and_not_ignored() {
     for file in [
         "http = '0.0.0.0:80'",
         "unknown = 'park'",
-        "limits = { concurrency = 3 }",
         "[plugins.x]\nallow = { env = ['REGION'] }",
-        "[plugins.x]\nlimits = { concurrency = 3 }",
-        "[plugins.x]\ntasks.f = { rate-limit = '1/s' }",
+        "[plugins.x]\nallow = { http = ['https://h'], submit = ['x'] }",
+        "[plugins.x]\nallow = { dirs = [] }",
     ] {
         let fault = settings(&[], &[], file).expect_err(file);
         assert!(fault.what.contains("not supported by this version"), "{file}: {fault}");
+    }
+}
+
+#[test]
+fn a_test_says_where_to_die() {
+    let die = |text| settings(&[], &[("UMBEL_DIE_AFTER", text)], "").map(|s| s.die_after);
+    assert_eq!(die("").expect("nothing is said"), None);
+    assert_eq!(die("store:tasks.add").expect("good"), Some((Hop::Store, "tasks.add".into())));
+    for (text, part) in [("store", "write `hop:task`"), ("jump:x", "`jump` is no hop")] {
+        let fault = die(text).expect_err(text);
+        assert!(fault.what.contains(part), "{fault}");
     }
 }
 
@@ -152,41 +171,6 @@ fn celerys_names_mean_the_same() {
 }
 
 #[test]
-fn a_plugins_table_changes_its_own_tasks_alone() {
-    let file = "limits = { time = '1m' }\n\
-        [plugins.images]\nsource = 'wasm/images.wasm'\nprefix = 'proj.images'\n\
-        names = { 'legacy.resize' = 'make-thumb' }\n\
-        limits = { time = '5s', fuel = 1_000, memory = '1GiB' }\n\
-        tasks.make-thumb = { acks = 'early', retry = { max = 7, backoff = '2s', max-backoff = '10m', jitter = true } }\n\
-        tasks.other = { limits = { time = '9s', fuel = 'off' }, retry = { max = 'off' } }\n";
-    let settings = settings(&[], &[], file).expect("a good file");
-    let table = &settings.plugins[0];
-    assert_eq!(table.name, "images");
-    assert_eq!(table.source.as_deref(), Some(Path::new("conf/wasm/images.wasm")));
-    assert_eq!(table.prefix.as_deref(), Some("proj.images"));
-    assert_eq!(table.names, [("legacy.resize".to_owned(), "make-thumb".to_owned())]);
-    let plugin = table.limits.over(&settings.policy);
-    assert_eq!(plugin.sandbox.time, Duration::from_secs(5));
-    assert_eq!(plugin.sandbox.fuel, Some(1000));
-    assert_eq!(plugin.sandbox.memory, 1 << 30);
-    let task = |name: &str| {
-        let (_, task) = table.tasks.iter().find(|(task, _)| task == name).expect(name);
-        task.over(&plugin)
-    };
-    let thumb = task("make-thumb");
-    assert_eq!(thumb.handling.acks, umbel_task::policy::Acks::Early);
-    assert_eq!(thumb.handling.retry.max, Some(7));
-    assert_eq!(thumb.handling.retry.backoff, Duration::from_secs(2));
-    assert_eq!(thumb.handling.retry.max_backoff, Duration::from_secs(600));
-    assert!(thumb.handling.retry.jitter);
-    assert_eq!(thumb.sandbox, plugin.sandbox);
-    let other = task("other");
-    assert_eq!(other.sandbox.time, Duration::from_secs(9));
-    assert_eq!(other.sandbox.fuel, None);
-    assert_eq!(other.handling.retry.max, None);
-}
-
-#[test]
 fn paths_of_the_file_are_relative_to_its_folder() {
     let file = "broker = 'sqlite://jobs.db'\nplugin-folder = 'wasm'\ncache = '/var/cache/x'";
     let in_file = settings(&[], &[], file).expect("a good file");
@@ -200,14 +184,56 @@ fn paths_of_the_file_are_relative_to_its_folder() {
 }
 
 #[test]
+fn durations_of_celerys_flags_are_seconds_unless_they_say_otherwise() {
+    let flags = [("limits.time", "90"), ("limits.soft-time", "1.5"), ("results.expires", "1h")];
+    let settings = settings(&flags, &[], "result_failure_expires = 60").expect("good flags");
+    assert_eq!(settings.policy.sandbox.time, Duration::from_secs(90));
+    assert_eq!(settings.policy.sandbox.soft_time, Some(Duration::from_millis(1500)));
+    assert_eq!(settings.result_options.expires, Some(Duration::from_secs(3600)));
+    assert_eq!(settings.result_options.failure_expires, Some(Duration::from_secs(60)));
+    let fault = self::settings(&[("drain-timeout", "25")], &[], "").expect_err("not Celery's");
+    assert!(fault.what.contains("has no unit"), "{fault}");
+}
+
+#[test]
+fn results_are_kept_as_told() {
+    let none = settings(&[], &[], "").expect("defaults are good").result_options;
+    assert_eq!(none.expires, Some(Duration::from_secs(86400)));
+    assert_eq!(none.failure_expires, none.expires);
+    assert!(!none.extended && !none.persistent);
+    let file = "[results]\nexpires = 'never'\nfailure-expires = '7d'\nextended = true\n\
+                serializer = 'msgpack'\ncompression = 'zstd'\npersistent = true\n";
+    let told = settings(&[], &[], file).expect("a good file").result_options;
+    assert_eq!(told.expires, None);
+    assert_eq!(told.failure_expires, Some(Duration::from_secs(7 * 86400)));
+    assert!(told.extended && told.persistent);
+    assert_eq!(told.content.serializer, Serializer::Msgpack);
+    assert_eq!(told.content.compression, Some(umbel_protocol::body::Compression::Zstd));
+}
+
+#[test]
+fn what_is_accepted_and_held_is_told() {
+    let file = "accept-content = ['json', 'application/x-yaml']\nhold-limit = 7\n\
+                remote-control = false";
+    let settings = settings(&[], &[], file).expect("a good file");
+    assert_eq!(settings.accept, [Serializer::Json, Serializer::Yaml]);
+    assert_eq!(settings.hold_limit, 7);
+    assert!(!settings.remote_control);
+}
+
+#[test]
 fn no_two_settings_share_a_name() {
     let mut names: Vec<&str> = Vec::new();
+    let mut longs = Vec::new();
     for setting in table::settings() {
         names.extend([setting.key].iter().chain(setting.celery));
+        longs.push(setting.long);
         assert!(!setting.help.is_empty() && !setting.long.is_empty(), "{}", setting.key);
     }
-    let count = names.len();
-    names.sort_unstable();
-    names.dedup();
-    assert_eq!(names.len(), count);
+    for mut names in [names, longs] {
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use umbel_task::policy::Rate;
+
 const DURATIONS: &[(&str, f64)] =
     &[("ms", 0.001), ("s", 1.0), ("min", 60.0), ("m", 60.0), ("h", 3600.0), ("d", 86400.0)];
 
@@ -68,6 +70,37 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
         return Err(format!("`{text}` is more than a pebibyte"));
     }
     Ok(bytes as u64)
+}
+
+const RATES: &[(&str, f64)] = &[("s", 1.0), ("m", 60.0), ("h", 3600.0)];
+
+/// Reads `10/s`, `100/m`, `0.5/h`, `7` (a second), as Celery does; `None` for `off` and zero.
+pub(crate) fn rate(text: &str) -> Result<Option<Rate>, String> {
+    if text == "off" {
+        return Ok(None);
+    }
+    let (number, unit) = text.split_once('/').unwrap_or((text, "s"));
+    let seconds = RATES.iter().find(|(name, _)| *name == unit.trim()).map(|(_, seconds)| seconds);
+    let Some(seconds) = seconds else {
+        return Err(format!("`{unit}` is no unit of a rate: write `n/s`, `n/m` or `n/h`"));
+    };
+    match number.trim().parse::<f64>() {
+        Ok(0.0) => Ok(None),
+        Ok(number) if number.is_finite() && number > 0.0 => {
+            Ok(Some(Rate { per_second: number / seconds }))
+        }
+        _ => Err(format!("`{text}` is not a rate: write for example `10/s`, `100/m` or `off`")),
+    }
+}
+
+/// In the first unit that makes it a whole number: `100/m`.
+pub(crate) fn show_rate(rate: Rate) -> String {
+    let in_unit = |seconds: f64| rate.per_second * seconds;
+    let is_whole = |number: f64| number >= 0.5 && (number - number.round()).abs() < 1e-6;
+    match RATES.iter().find(|(_, seconds)| is_whole(in_unit(*seconds))) {
+        Some((unit, seconds)) => format!("{}/{unit}", in_unit(*seconds).round()),
+        None => format!("{}/h", in_unit(3600.0)),
+    }
 }
 
 /// The shortest spelling that reads back as the same: `5m`, `1h30m`, `1.5s`, `12ms`.
@@ -207,6 +240,36 @@ mod tests {
             ("9999999GiB", "more than a pebibyte"),
         ] {
             let error = size(text).expect_err(text);
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn rates_are_celerys() {
+        for (text, per_second, shown) in [
+            ("10/s", 10.0, "10/s"),
+            ("7", 7.0, "7/s"),
+            ("100/m", 100.0 / 60.0, "100/m"),
+            ("60/m", 1.0, "1/s"),
+            ("5/h", 5.0 / 3600.0, "5/h"),
+            ("0.5/m", 0.5 / 60.0, "30/h"),
+            ("0.25/h", 0.25 / 3600.0, "0.25/h"),
+        ] {
+            let rate = rate(text).expect(text).expect(text);
+            assert!((rate.per_second - per_second).abs() < 1e-12, "{text}: {rate:?}");
+            assert_eq!(show_rate(rate), shown);
+        }
+        for text in ["off", "0", "0/m"] {
+            assert_eq!(rate(text), Ok(None), "{text}");
+        }
+        for (text, part) in [
+            ("10/d", "`d` is no unit of a rate"),
+            ("fast", "`fast` is not a rate"),
+            ("-1/s", "not a rate"),
+            ("inf/s", "not a rate"),
+            ("", "not a rate"),
+        ] {
+            let error = rate(text).expect_err(text);
             assert!(error.contains(part), "{text}: {error}");
         }
     }

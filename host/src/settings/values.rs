@@ -1,19 +1,86 @@
 //! Single values as people write them. Pure; each refusal says what would be right.
 
+use std::str::FromStr;
 use std::time::Duration;
+
+use umbel_protocol::body::{Compression, Serializer};
 
 use super::units;
 use super::{LogFormat, LogLevel};
 
-/// Names with commas between; each once.
-pub(super) fn queues(text: &str) -> Result<Vec<String>, String> {
-    let mut queues: Vec<String> = Vec::new();
-    for queue in text.split(',').map(str::trim).filter(|queue| !queue.is_empty()) {
-        if !queues.iter().any(|known| known == queue) {
-            queues.push(queue.to_owned());
+/// Words with commas between; each once.
+pub(super) fn list(text: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    for word in text.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+        if !words.iter().any(|known| known == word) {
+            words.push(word.to_owned());
         }
     }
-    if queues.is_empty() { Err("names no queue".into()) } else { Ok(queues) }
+    words
+}
+
+/// `name=value` with commas between.
+pub(super) fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
+    let pair = |word: String| match word.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() && !value.trim().is_empty() => {
+            Ok((name.trim().to_owned(), value.trim().to_owned()))
+        }
+        _ => Err(format!("`{word}` is not of the form `name=queue`")),
+    };
+    list(text).into_iter().map(pair).collect()
+}
+
+/// What `word` stands for is `None`; anything else is read.
+pub(super) fn unless<T>(
+    word: &str,
+    text: &str,
+    read: impl FnOnce(&str) -> Result<T, String>,
+) -> Result<Option<T>, String> {
+    if text == word { Ok(None) } else { read(text).map(Some) }
+}
+
+/// A whole number.
+pub(super) fn number(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| format!("`{text}` is not a whole number"))
+}
+
+/// The highest priority of a queue.
+pub(super) fn priority(text: &str) -> Result<u8, String> {
+    match text.parse::<u8>() {
+        Ok(number @ 1..) => Ok(number),
+        _ => Err(format!("`{text}` is not a whole number from 1 to 255")),
+    }
+}
+
+/// How long something is kept; `None` is for good, as with Celery's zero.
+pub(super) fn expiry(text: &str) -> Result<Option<Duration>, String> {
+    let time = unless("never", text, units::duration)?;
+    Ok(time.filter(|time| !time.is_zero()))
+}
+
+/// Serializers that can be opened.
+pub(super) fn accepted(text: &str) -> Result<Vec<Serializer>, String> {
+    let accepted = list(text).iter().map(|name| serializer(name)).collect::<Result<Vec<_>, _>>()?;
+    if accepted.is_empty() { Err("names no serializer".into()) } else { Ok(accepted) }
+}
+
+/// A serializer by Celery's name or its content type.
+pub(crate) fn serializer(text: &str) -> Result<Serializer, String> {
+    Serializer::named(text).ok_or_else(|| match text {
+        "pickle" => "`pickle` runs code of whoever wrote it: use json, msgpack or yaml".to_owned(),
+        other => format!("`{other}` is none of json, msgpack, yaml"),
+    })
+}
+
+/// A compression by one of Celery's names; no name is none.
+pub(crate) fn compression(text: &str) -> Result<Option<Compression>, String> {
+    match text {
+        "" | "none" => Ok(None),
+        name => match Compression::named(name) {
+            Some(compression) => Ok(Some(compression)),
+            None => Err(format!("`{name}` is none of gzip, bzip2, lzma, brotli, zstd")),
+        },
+    }
 }
 
 /// Tasks at once.
@@ -21,6 +88,14 @@ pub(super) fn concurrency(text: &str) -> Result<usize, String> {
     match text.parse::<usize>() {
         Ok(number @ 1..=10_000) => Ok(number),
         _ => Err(format!("`{text}` is not a whole number from 1 to 10000")),
+    }
+}
+
+/// Messages that wait here for their time.
+pub(super) fn hold_limit(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(number @ ..=1_000_000) => Ok(number),
+        _ => Err(format!("`{text}` is not a whole number up to 1000000")),
     }
 }
 
@@ -60,15 +135,12 @@ pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {
     }
 }
 
-/// A number or `off`.
-pub(super) fn fuel(text: &str) -> Result<Option<u64>, String> {
-    match text {
-        "off" => Ok(None),
-        number => match number.replace('_', "").parse::<u64>() {
-            Ok(number) if number > 0 => Ok(Some(number)),
-            _ => Err(format!("`{text}` is neither a positive number nor `off`")),
-        },
-    }
+/// A positive whole number or `off`.
+pub(super) fn amount<N: FromStr + Default + PartialOrd>(text: &str) -> Result<Option<N>, String> {
+    unless("off", text, |number| match number.replace('_', "").parse::<N>() {
+        Ok(number) if number > N::default() => Ok(number),
+        _ => Err(format!("`{text}` is neither a positive whole number nor `off`")),
+    })
 }
 
 /// A limit of no time at all would stop every task.

@@ -1,6 +1,7 @@
 //! Every setting once: its key in the file, its flag, its environment variable, its default.
 
 mod process;
+mod results;
 mod runs;
 mod work;
 
@@ -34,11 +35,17 @@ pub(crate) enum Kind {
     Url,
     /// Comma-separated on the command line, an array in the file.
     List,
+    /// A list that may hold tables in the file.
+    Queues,
+    /// `name=value`, comma-separated, on the command line; a table in the file.
+    Pairs,
     Count,
     Duration,
     Size,
-    /// A number or `off`.
-    Fuel,
+    /// A whole number or `off`.
+    Amount,
+    /// `n`, `n/s`, `n/m`, `n/h` or `off`.
+    Rate,
     Switch,
 }
 
@@ -49,7 +56,9 @@ pub(crate) enum Heading {
     Worker,
     Process,
     Plugins,
+    Results,
     Limits,
+    Tasks,
 }
 
 impl Heading {
@@ -59,6 +68,8 @@ impl Heading {
             Heading::Worker => "Work",
             Heading::Process => "Process",
             Heading::Plugins => "Plugins",
+            Heading::Results => "Results",
+            Heading::Tasks => "Messages of every task (a task's table in the file may set its own)",
             Heading::Limits => "Limits of every run (a plugin's table in the file may set its own)",
         }
     }
@@ -78,7 +89,7 @@ const BASE: Setting = Setting {
 
 /// All of them, in the order of `--show-config`.
 pub(crate) fn settings() -> impl Iterator<Item = &'static Setting> {
-    [work::SETTINGS, process::SETTINGS, runs::SETTINGS].into_iter().flatten()
+    [work::SETTINGS, results::SETTINGS, process::SETTINGS, runs::SETTINGS].into_iter().flatten()
 }
 
 impl Setting {
@@ -101,11 +112,34 @@ impl Setting {
             Some(short) => arg.short(short),
             None => arg,
         };
-        let arg = if self.heading == Heading::Everywhere { arg.global(true) } else { arg };
+        let arg = match self.heading {
+            Heading::Everywhere => arg.global(true),
+            // `-h` is for what is needed every day.
+            Heading::Results | Heading::Tasks => arg.hide_short_help(true),
+            _ => arg,
+        };
         match self.kind {
+            Kind::Switch if self.is_on() => {
+                let arg = arg.action(ArgAction::Set).value_name("BOOL");
+                arg.num_args(0..=1).require_equals(true).default_missing_value("true")
+            }
             Kind::Switch => arg.action(ArgAction::SetTrue),
             _ => arg.value_name(self.value).action(ArgAction::Set),
         }
+    }
+
+    /// Celery's own flags count seconds, bare; we ask for a unit everywhere else.
+    pub(super) fn with_celerys_unit(&self, text: &str) -> String {
+        let bare = text.parse::<f64>().is_ok_and(f64::is_finite);
+        match self.kind == Kind::Duration && !self.celery.is_empty() && bare {
+            true => format!("{text}s"),
+            false => text.to_owned(),
+        }
+    }
+
+    /// True for a switch that its flag can only turn off.
+    fn is_on(&self) -> bool {
+        self.default == "true"
     }
 }
 
@@ -125,7 +159,7 @@ pub(crate) fn flags(matches: &ArgMatches) -> Vec<(&'static str, String)> {
     let mut found = Vec::new();
     for setting in settings() {
         let text = match setting.kind {
-            Kind::Switch => match matches.try_get_one::<bool>(setting.key) {
+            Kind::Switch if !setting.is_on() => match matches.try_get_one::<bool>(setting.key) {
                 Ok(Some(true)) => Some("true".to_owned()),
                 _ => None,
             },

@@ -1,4 +1,4 @@
-//! What every run may use.
+//! What every run may use, and how the messages of every task are treated.
 
 use super::{BASE, Heading, Kind, Setting};
 
@@ -15,6 +15,18 @@ pub(super) const SETTINGS: &[Setting] = &[
         ..BASE
     },
     Setting {
+        key: "limits.soft-time",
+        long: "soft-time-limit",
+        kind: Kind::Duration,
+        value: "TIME",
+        default: "off",
+        celery: &["task_soft_time_limit"],
+        heading: Heading::Limits,
+        help: "Wall time after which a task that did not ask how long it has is stopped; one that \
+               asked may go on to its time limit",
+        ..BASE
+    },
+    Setting {
         key: "limits.memory",
         long: "memory-limit",
         kind: Kind::Size,
@@ -27,7 +39,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         key: "limits.fuel",
         long: "fuel-limit",
-        kind: Kind::Fuel,
+        kind: Kind::Amount,
         value: "N",
         default: "off",
         heading: Heading::Limits,
@@ -53,6 +65,170 @@ pub(super) const SETTINGS: &[Setting] = &[
         default: "64KiB",
         heading: Heading::Limits,
         help: "What a run may log or print; more is dropped and counted",
+        ..BASE
+    },
+    Setting {
+        key: "limits.deliveries",
+        long: "deliveries",
+        kind: Kind::Amount,
+        value: "N",
+        default: "5",
+        heading: Heading::Limits,
+        help: "How often a message may be delivered to workers that die with it; then it is put \
+               aside (see `umbel dead-letter`). `off`: without end",
+        ..BASE
+    },
+    Setting {
+        key: "limits.concurrency",
+        long: "plugin-concurrency",
+        kind: Kind::Amount,
+        value: "N",
+        default: "off",
+        heading: Heading::Limits,
+        help: "Runs of one plugin at once",
+        ..BASE
+    },
+    Setting {
+        key: "tasks.acks",
+        long: "acks",
+        value: "WHEN",
+        default: "late",
+        heading: Heading::Tasks,
+        help: "When a message is acknowledged. `late`: when its end is recorded, at least once; \
+               `early`: when its run starts, at most once",
+        ..BASE
+    },
+    Setting {
+        key: "tasks.ack-on-failure",
+        long: "ack-on-failure",
+        kind: Kind::Switch,
+        default: "true",
+        heading: Heading::Tasks,
+        help: "Acknowledge failed messages. `false`: they become dead letters",
+        ..BASE
+    },
+    Setting {
+        key: "tasks.ack-on-timeout",
+        long: "ack-on-timeout",
+        kind: Kind::Switch,
+        default: "true",
+        heading: Heading::Tasks,
+        help: "Acknowledge messages that were stopped at a time limit. `false`: they are delivered \
+               again",
+        ..BASE
+    },
+    Setting {
+        key: "tasks.retry.max",
+        long: "retry-max",
+        kind: Kind::Amount,
+        value: "N",
+        default: "3",
+        heading: Heading::Tasks,
+        help: "Retries of a task that names no number. `off`: without end",
+        ..BASE
+    },
+    Setting {
+        key: "tasks.retry.backoff",
+        long: "retry-backoff",
+        kind: Kind::Duration,
+        value: "TIME",
+        default: "3m",
+        heading: Heading::Tasks,
+        help: "Before the first retry that names no time; doubled for each further one",
+        ..BASE
+    },
+    Setting {
+        key: "tasks.retry.max-backoff",
+        long: "retry-max-backoff",
+        kind: Kind::Duration,
+        value: "TIME",
+        default: "10m",
+        heading: Heading::Tasks,
+        help: "The longest wait before a retry that names no time",
+        ..BASE
+    },
+    Setting {
+        key: "tasks.retry.jitter",
+        long: "retry-jitter",
+        kind: Kind::Switch,
+        heading: Heading::Tasks,
+        help: "Draw the wait before a retry at random, up to the computed one",
+        ..BASE
+    },
+    Setting {
+        key: "tasks.retry.kinds",
+        long: "retry-kinds",
+        kind: Kind::List,
+        value: "LIST",
+        heading: Heading::Tasks,
+        help: "Kinds of failure that are retried without the task asking for it: exception names, \
+               or `*` for all",
+        ..BASE
+    },
+    Setting {
+        key: "tasks.interrupted",
+        long: "interrupted",
+        value: "HOW",
+        default: "requeue",
+        heading: Heading::Tasks,
+        help: "What becomes of a run that the worker's end cut off. `requeue`: its message goes \
+               back as if it had never run; `retry`: it uses up a retry",
+        ..BASE
+    },
+    Setting {
+        key: "tasks.repeat-succeeded",
+        long: "repeat-succeeded",
+        kind: Kind::Switch,
+        heading: Heading::Tasks,
+        help: "Run a redelivered message even if its result is SUCCESS already",
+        ..BASE
+    },
+    Setting {
+        key: "tasks.track-started",
+        long: "track-started",
+        kind: Kind::Switch,
+        celery: &["task_track_started"],
+        heading: Heading::Tasks,
+        help: "Store the state STARTED when a run starts",
+        ..BASE
+    },
+    Setting {
+        key: "tasks.ignore-result",
+        long: "ignore-result",
+        kind: Kind::Switch,
+        celery: &["task_ignore_result"],
+        heading: Heading::Tasks,
+        help: "Store no results, unless the message says otherwise",
+        ..BASE
+    },
+    Setting {
+        key: "tasks.store-errors",
+        long: "store-errors",
+        kind: Kind::Switch,
+        celery: &["task_store_errors_even_if_ignored"],
+        heading: Heading::Tasks,
+        help: "Store failures even where results are ignored",
+        ..BASE
+    },
+    Setting {
+        key: "tasks.rate-limit",
+        long: "rate-limit",
+        kind: Kind::Rate,
+        value: "RATE",
+        default: "off",
+        celery: &["task_default_rate_limit"],
+        heading: Heading::Tasks,
+        help: "Runs of one task in a time, in this worker: `10/s`, `100/m`, `1000/h`",
+        ..BASE
+    },
+    Setting {
+        key: "tasks.concurrency",
+        long: "task-concurrency",
+        kind: Kind::Amount,
+        value: "N",
+        default: "off",
+        heading: Heading::Tasks,
+        help: "Runs of one task at once",
         ..BASE
     },
 ];

@@ -38,11 +38,67 @@ pub(super) const SETTINGS: &[Setting] = &[
         key: "queues",
         long: "queues",
         short: Some('Q'),
+        kind: Kind::Queues,
+        value: "LIST",
+        help: "Queues to take from, separated by commas; in the file, a queue may be a table that \
+               says how to declare it [default: the default queue]",
+        ..BASE
+    },
+    Setting {
+        key: "default-queue",
+        long: "default-queue",
+        value: "QUEUE",
+        celery: &["task_default_queue"],
+        help: "Where tasks are sent that name no queue and match no route [default: the first of \
+               the file's `queues`, or celery]",
+        ..BASE
+    },
+    Setting {
+        key: "routes",
+        long: "routes",
+        kind: Kind::Pairs,
+        value: "LIST",
+        celery: &["task_routes"],
+        help: "Where tasks are sent by name, `images.*=pictures,…`; a table in the file. The first \
+               match counts",
+        ..BASE
+    },
+    Setting {
+        key: "queue-type",
+        long: "queue-type",
+        value: "TYPE",
+        celery: &["task_default_queue_type"],
+        help: "RabbitMQ: declare queues as `classic` or `quorum` [default: as the server does]",
+        ..BASE
+    },
+    Setting {
+        key: "queue-max-priority",
+        long: "queue-max-priority",
+        kind: Kind::Amount,
+        value: "N",
+        default: "off",
+        celery: &["task_queue_max_priority"],
+        help: "RabbitMQ: declare classic queues with priorities up to this one",
+        ..BASE
+    },
+    Setting {
+        key: "delayed-queue-type",
+        long: "delayed-queue-type",
+        value: "TYPE",
+        default: "quorum",
+        celery: &["broker_native_delayed_delivery_queue_type"],
+        help: "RabbitMQ: what the queues are in which messages wait for their time, `classic` or \
+               `quorum`",
+        ..BASE
+    },
+    Setting {
+        key: "accept-content",
+        long: "accept-content",
         kind: Kind::List,
         value: "LIST",
-        default: "celery",
-        celery: &["task_default_queue"],
-        help: "Queues to take from, separated by commas. The first one is where `umbel call` sends",
+        default: "json,msgpack,yaml",
+        celery: &["accept_content"],
+        help: "Serializers of messages that are opened; others are refused. Pickle always is",
         ..BASE
     },
     Setting {
@@ -69,6 +125,16 @@ pub(super) const SETTINGS: &[Setting] = &[
         ..BASE
     },
     Setting {
+        key: "hold-limit",
+        long: "hold-limit",
+        kind: Kind::Count,
+        value: "N",
+        default: "1000",
+        help: "Messages that may wait here for their time; more are given back to the broker to \
+               wait there",
+        ..BASE
+    },
+    Setting {
         key: "hostname",
         long: "hostname",
         short: Some('n'),
@@ -85,6 +151,15 @@ pub(super) const SETTINGS: &[Setting] = &[
         default: "25s",
         help: "How long running tasks may take to end after SIGTERM; then they are cut off and \
                their messages go back",
+        ..BASE
+    },
+    Setting {
+        key: "remote-control",
+        long: "remote-control",
+        kind: Kind::Switch,
+        default: "true",
+        celery: &["worker_enable_remote_control"],
+        help: "Listen to remote control",
         ..BASE
     },
     Setting {
