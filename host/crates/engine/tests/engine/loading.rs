@@ -175,6 +175,28 @@ fn a_task_knows_how_many_positional_arguments_it_takes() {
     check(r#"(param "args" (list string))"#, 1);
 }
 
+#[tokio::test]
+async fn types_of_the_world_itself_cross_as_any_others() {
+    let bench = Bench::new();
+    let text = |definition: &str| {
+        format!(
+            r#"(component
+                (type $given (record (field "x" s32)))
+                {definition}
+                (core module $m (func (export "f") (param i32) (result i32) (local.get 0)))
+                (core instance $i (instantiate $m))
+                (func (export "f") (param "p" $point) (result $point)
+                    (canon lift (core func $i "f"))))"#
+        )
+    };
+    let task = bench.task(&text(r#"(import "point" (type $point (eq $given)))"#));
+    let ended = run(&task, r#"[{"x": 7}]"#).await;
+    assert_eq!(ended.outcome, Outcome::Done(Value::from([("x", Value::Int(7))])));
+    // Ought to load as well; compilers import a world's types, as above.
+    let error = bench.refusal(&text(r#"(export $point "point" (type $given))"#));
+    assert!(error.contains("`point` was not a function or instance"), "{error}");
+}
+
 #[test]
 fn documentation_in_the_component_reaches_the_signature() {
     let bench = Bench::new();
