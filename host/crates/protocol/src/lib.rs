@@ -3,10 +3,12 @@
 pub mod body;
 pub mod canvas;
 pub mod chord;
+pub mod control;
 pub mod envelope;
 pub mod message;
 pub mod names;
 pub mod record;
 pub mod repr;
+mod signature;
 pub mod time;
 mod v1;

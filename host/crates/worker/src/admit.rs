@@ -1,8 +1,7 @@
 //! Hop 3, pure: what is decided about a message before it may run.
 
 use jiff::Timestamp;
-use umbel_protocol::message::{Embed, Message};
-use umbel_value::Value;
+use umbel_protocol::message::Message;
 
 /// What a decision before the run depends on, gathered once.
 #[derive(Clone, Copy, Debug)]
@@ -10,6 +9,12 @@ pub(crate) struct Facts {
     pub(crate) now: Timestamp,
     /// A task of the message's name is loaded.
     pub(crate) registered: bool,
+    /// Its id, or one of its stamps, was revoked.
+    pub(crate) revoked: bool,
+    /// How often it was delivered without coming to an end.
+    pub(crate) deliveries: u32,
+    /// How often that may be.
+    pub(crate) deliveries_limit: Option<u32>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -27,11 +32,14 @@ pub(crate) enum Refusal {
     Unregistered,
     /// Its time is over.
     Expired,
-    /// It wants follow-ups that this version does not send; running it would lose them.
-    Unsupported(&'static str),
+    /// Somebody revoked it before it ran.
+    Revoked,
+    /// It took its worker down too often.
+    Deadly { deliveries: u32 },
 }
 
-/// Decides about one message. Expiry beats everything but an unknown name: nobody else could tell.
+/// Decides about one message. Expiry and revocation beat everything but an unknown name: nobody else
+/// could tell.
 pub(crate) fn admit(message: &Message, facts: Facts) -> Admission {
     if !facts.registered {
         return Admission::Refuse(Refusal::Unregistered);
@@ -39,8 +47,11 @@ pub(crate) fn admit(message: &Message, facts: Facts) -> Admission {
     if expired(message, facts.now) {
         return Admission::Refuse(Refusal::Expired);
     }
-    if let Some(what) = unsupported(&message.embed) {
-        return Admission::Refuse(Refusal::Unsupported(what));
+    if facts.revoked {
+        return Admission::Refuse(Refusal::Revoked);
+    }
+    if facts.deliveries_limit.is_some_and(|limit| facts.deliveries >= limit) {
+        return Admission::Refuse(Refusal::Deadly { deliveries: facts.deliveries });
     }
     match &message.eta {
         Some(eta) if eta.at > facts.now => Admission::Hold(eta.at),
@@ -51,24 +62,6 @@ pub(crate) fn admit(message: &Message, facts: Facts) -> Admission {
 /// Asked again right before the run, as Celery does.
 pub(crate) fn expired(message: &Message, now: Timestamp) -> bool {
     message.expires.as_ref().is_some_and(|expires| expires.at <= now)
-}
-
-fn unsupported(embed: &Embed) -> Option<&'static str> {
-    let wanted = |value: &Option<Value>| match value {
-        None | Some(Value::Null) => false,
-        Some(Value::List(items)) => !items.is_empty(),
-        Some(Value::Map(map)) => !map.is_empty(),
-        Some(_) => true,
-    };
-    [
-        ("callbacks (link)", &embed.callbacks),
-        ("error callbacks (link_error)", &embed.errbacks),
-        ("a chain", &embed.chain),
-        ("a chord", &embed.chord),
-    ]
-    .into_iter()
-    .find(|(_, value)| wanted(value))
-    .map(|(what, _)| what)
 }
 
 #[cfg(test)]
@@ -89,9 +82,13 @@ mod tests {
         }
     }
 
+    fn facts(now: i64) -> Facts {
+        let (registered, revoked) = (true, false);
+        Facts { now: at(now), registered, revoked, deliveries: 0, deliveries_limit: Some(5) }
+    }
+
     fn check(message: &Message, now: i64, expected: &Admission) {
-        let facts = Facts { now: at(now), registered: true };
-        assert_eq!(&admit(message, facts), expected, "{message:?} at {now}");
+        assert_eq!(&admit(message, facts(now)), expected, "{message:?} at {now}");
     }
 
     #[test]
@@ -106,16 +103,27 @@ mod tests {
 
     #[test]
     fn an_unknown_name_is_refused_whatever_else_it_asks() {
-        let facts = Facts { now: at(6), registered: false };
+        let facts = Facts { registered: false, revoked: true, ..facts(6) };
         let refused = Admission::Refuse(Refusal::Unregistered);
         assert_eq!(admit(&message(Some(9), Some(5)), facts), refused);
     }
 
     #[test]
-    fn empty_follow_ups_are_none() {
-        let mut plain = message(None, None);
-        plain.embed.chain = Some(Value::List(Vec::new()));
-        plain.embed.callbacks = Some(Value::Null);
-        check(&plain, 6, &Admission::Run);
+    fn a_revoked_message_is_refused_whenever_it_was_to_run() {
+        let facts = Facts { revoked: true, ..facts(6) };
+        for eta in [None, Some(9)] {
+            assert_eq!(admit(&message(eta, None), facts), Admission::Refuse(Refusal::Revoked));
+        }
+    }
+
+    #[test]
+    fn a_message_is_refused_once_it_took_its_worker_down_as_often_as_it_may() {
+        for (deliveries, deliveries_limit, refused) in
+            [(4, Some(5), false), (5, Some(5), true), (9, Some(5), true), (9, None, false)]
+        {
+            let facts = Facts { deliveries, deliveries_limit, ..facts(6) };
+            let refusal = Admission::Refuse(Refusal::Deadly { deliveries });
+            assert_eq!(admit(&message(None, None), facts) == refusal, refused, "{facts:?}");
+        }
     }
 }

@@ -1,76 +1,95 @@
 //! Hops 4 to 8 for one message, top to bottom.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use tracing::{debug, error, warn};
+use tracing::{debug, warn};
 use umbel_protocol::message::{Message, RawMessage, Route};
-use umbel_protocol::record::ResultRecord;
+use umbel_protocol::record::State;
 use umbel_task::call::{Call, DeliveryInfo};
-use umbel_task::outcome::Cost;
-use umbel_task::policy::Acks;
+use umbel_task::outcome::{Cost, Ended, Outcome};
+use umbel_task::policy::{Acks, Handling};
 use umbel_task::runner::Task;
-use umbel_transport::broker::BrokerError;
+use umbel_transport::broker::{BrokerError, DeadLetter, Held};
 use umbel_transport::delivery::{Receipt, Settlement};
-use umbel_transport::reconnect::Backoff;
-use umbel_transport::results::{Reply, StoreError};
 
 use crate::admit::{Refusal, expired};
-use crate::outbox::{RunOutbox, Shared};
+use crate::carry::{Carrier, Halt, insist};
+use crate::hop::Hop;
+use crate::inflight::{Place, Stage};
+use crate::outbox::RunOutbox;
 use crate::tell::Ending;
-use crate::verdict::{self, Facts, Verdict, verdict};
+use crate::turn::Turn;
+use crate::verdict::{self, Facts, Last, Sent, Verdict, verdict};
 use crate::worker::{Worker, now, spread};
 
 /// A message on its way from admission to settlement.
 pub(crate) struct Attempt {
     pub(crate) message: Arc<Message>,
+    /// As it came: what goes back to the broker is not ours to write anew.
+    pub(crate) raw: RawMessage,
+    pub(crate) queue: Arc<str>,
     pub(crate) route: Route,
     pub(crate) redelivered: bool,
+    /// How often it was delivered without coming to an end.
+    pub(crate) deliveries: u32,
     /// `None` once it is acknowledged early.
     pub(crate) receipt: Option<Receipt>,
 }
 
-/// The worker was told to stop before something could be brought to its end.
-struct Interrupted;
-
 impl Attempt {
-    /// Runs the message and sees its end through. Whatever ends early gives the message back.
-    pub(crate) async fn run(mut self, worker: &Worker, task: Arc<dyn Task>) {
-        let Some(slot) = worker.slot().await else {
-            return self.give_back(worker).await;
+    /// Runs the message when its turn comes and sees its end through. Whatever ends early gives the
+    /// message back.
+    pub(crate) async fn run(mut self, worker: &Arc<Worker>, eta: Option<jiff::Timestamp>) {
+        let Some(place) = self.enter(worker).await else { return self.give_back(worker).await };
+        let (task, places) = match self.turn(worker, &place, eta).await {
+            Turn::Run(task, places) => (task, places),
+            Turn::Gone => return,
+            Turn::Back => return self.give_back(worker).await,
+            Turn::Refuse(why) => return self.refuse(worker, &why).await,
         };
-        if expired(&self.message, now()) {
-            drop(slot);
-            return self.refuse(worker, &Refusal::Expired).await;
-        }
         let handling = &task.policy().handling;
+        match self.stored_success(worker, handling).await {
+            Ok(None) => {}
+            Ok(Some(result)) => {
+                let verdict = verdict::repeated(&self.message, result);
+                return self.end(worker, handling, verdict, None).await;
+            }
+            Err(_) => return self.give_back(worker).await,
+        }
+        let Some(slot) = worker.slot().await else { return self.give_back(worker).await };
+        if let Some(why) = self.obsolete(&place) {
+            drop(slot);
+            return self.refuse(worker, &why).await;
+        }
         if handling.acks == Acks::Early {
             // At most once: if the broker did not hear of it, the message comes again and runs then.
             if let Err(error) = self.ack_early().await {
                 return debug!(id = %self.message.id, "not run: {error}");
             }
         }
+        worker.passed(Hop::Slot, &self.message.task);
+        let (ended, sent) = self.execute(worker, &place, &*task).await;
+        drop((slot, places));
+        worker.passed(Hop::Run, &self.message.task);
 
-        let outbox = RunOutbox::new(
-            Arc::clone(&self.message),
-            self.reply(),
-            worker.store.clone(),
-            worker.io.clone(),
-        );
-        let stop = worker.shutdown.stop_token();
-        let ended = task.run(self.call(), Arc::new(Shared(Arc::clone(&outbox))), stop).await;
-        outbox.close().await;
-        drop(slot);
-
-        let facts = Facts { now: now(), route: &self.route, spread: spread() };
-        let verdict = verdict(&self.message, handling, ended.outcome, &facts);
-        self.carry_out(worker, verdict, Some(&ended.cost)).await;
+        let verdict = match sent {
+            Ok(sent) => self.judge(worker, &place, handling, ended.outcome, sent),
+            Err(Halt::Impossible(why)) => {
+                verdict::unsendable(&self.message, handling, why, &self.facts(worker, false))
+            }
+            Err(Halt::Interrupted) => return self.give_back(worker).await,
+        };
+        worker.passed(Hop::Judge, &self.message.task);
+        self.end(worker, handling, verdict, Some(&ended.cost)).await;
     }
 
     /// Ends a message that does not run.
-    pub(crate) async fn refuse(self, worker: &Worker, why: &Refusal) {
-        let verdict = verdict::refusal(&self.message, why, now());
-        self.carry_out(worker, verdict, None).await;
+    pub(crate) async fn refuse(self, worker: &Arc<Worker>, why: &Refusal) {
+        let task = worker.runner.find(&self.message.task);
+        let handling = task.map(|task| task.policy().handling.clone()).unwrap_or_default();
+        let verdict = verdict::refusal(&self.message, &handling, why, &self.facts(worker, false));
+        self.end(worker, &handling, verdict, None).await;
     }
 
     /// Back to the queue, untouched.
@@ -79,20 +98,135 @@ impl Attempt {
         settle(self.receipt, Settlement::Requeue, &self.message.id).await;
     }
 
-    /// Hops 7 and 8: publish, store, tell, settle. The order is the delivery contract.
-    async fn carry_out(self, worker: &Worker, verdict: Verdict, cost: Option<&Cost>) {
-        for (route, message) in &verdict.follow_ups {
-            if publish(worker, route, message).await.is_err() {
-                return self.give_back(worker).await;
+    /// Gives the message to the broker until `at`; false if the broker cannot, and we keep it.
+    pub(crate) async fn delay(&mut self, worker: &Worker, at: jiff::Timestamp) -> bool {
+        let Some(receipt) = self.receipt.take() else { return false };
+        let message = std::mem::take(&mut self.raw);
+        let held = Held { message, queue: Arc::clone(&self.queue), receipt };
+        match worker.broker.delay(held, at).await {
+            Ok(()) => true,
+            Err(kept) => {
+                if let Some(error) = kept.error {
+                    warn!(id = %self.message.id, "the broker does not keep it until {at}: {error}");
+                }
+                self.raw = kept.held.message;
+                self.receipt = Some(kept.held.receipt);
+                false
             }
         }
-        if let Some(record) = &verdict.record
-            && store(worker, record, &self.reply()).await.is_err()
-        {
-            return self.give_back(worker).await;
+    }
+
+    /// Waits until no other message of the same id is in our care; `None` if the worker drains.
+    async fn enter(&mut self, worker: &Arc<Worker>) -> Option<Place> {
+        loop {
+            match worker.inflight.enter(&self.message, &worker.shutdown) {
+                Ok(place) => return Some(place),
+                Err(occupied) => {
+                    // Whatever the broker says: it was delivered before.
+                    self.redelivered = true;
+                    let _place = worker.held.enter();
+                    tokio::select! {
+                        () = occupied.left() => {}
+                        () = worker.shutdown.draining() => return None,
+                    }
+                }
+            }
+        }
+    }
+
+    /// The result of a run before this one, if it succeeded and that is enough.
+    async fn stored_success(
+        &self,
+        worker: &Worker,
+        handling: &Handling,
+    ) -> Result<Option<umbel_value::Value>, Halt> {
+        let asked = self.redelivered && !handling.repeat_succeeded;
+        let Some(store) = worker.store.as_ref().filter(|_| asked) else { return Ok(None) };
+        let id = &self.message.id;
+        let stored =
+            insist(worker, "whether it ran before is not known yet", || store.get(id)).await?;
+        let success = stored.filter(|record| record.state == State::Success);
+        Ok(success.map(|record| record.result))
+    }
+
+    /// Asked once more right before the run.
+    fn obsolete(&self, place: &Place) -> Option<Refusal> {
+        if expired(&self.message, now()) {
+            return Some(Refusal::Expired);
+        }
+        place.entry.revoked.is_cancelled().then_some(Refusal::Revoked)
+    }
+
+    async fn execute(
+        &self,
+        worker: &Arc<Worker>,
+        place: &Place,
+        task: &dyn Task,
+    ) -> (Ended, Result<Sent, Halt>) {
+        let handling = &task.policy().handling;
+        let outbox = RunOutbox::new(worker, &self.message, &self.route, handling);
+        place.entry.enter_stage(Stage::Running(SystemTime::now()));
+        if handling.track_started {
+            outbox.started();
+        }
+        let stop = place.entry.stop.clone();
+        let ended = task.run(self.call(worker), outbox.handle(), stop).await;
+        let sent = outbox.close().await;
+        (ended, sent)
+    }
+
+    fn judge(
+        &self,
+        worker: &Arc<Worker>,
+        place: &Place,
+        handling: &Handling,
+        outcome: Outcome,
+        sent: Sent,
+    ) -> Verdict {
+        let terminated = place.entry.revoked.is_cancelled();
+        let facts = self.facts(worker, terminated);
+        Carrier::new(worker, &self.message, "next")
+            .plan(|sender| verdict(&self.message, handling, outcome, sent, &facts, sender))
+    }
+
+    fn facts<'a>(&'a self, worker: &'a Worker, terminated: bool) -> Facts<'a> {
+        let recorder = worker.recorder(&self.route);
+        Facts { now: now(), route: &self.route, spread: spread(), recorder, terminated }
+    }
+
+    /// Hops 7 and 8: publish, store, count in, tell, settle. The order is the delivery contract.
+    async fn end(
+        self,
+        worker: &Arc<Worker>,
+        handling: &Handling,
+        mut verdict: Verdict,
+        cost: Option<&Cost>,
+    ) {
+        loop {
+            match Carrier::new(worker, &self.message, "end").carry_out(&verdict).await {
+                Ok(()) => break,
+                Err(Halt::Interrupted) => return self.give_back(worker).await,
+                Err(Halt::Impossible(why)) if verdict.steps.is_empty() => {
+                    warn!(id = %self.message.id, "its end is not recorded whole: {why}");
+                    break;
+                }
+                Err(Halt::Impossible(why)) => {
+                    let facts = self.facts(worker, false);
+                    verdict = verdict::unsendable(&self.message, handling, why, &facts);
+                }
+            }
         }
         worker.tally.ended(&self.message, &verdict.ending, cost);
-        settle(self.receipt, verdict.settlement, &self.message.id).await;
+        let Attempt { message, raw, queue, receipt, .. } = self;
+        match verdict.last {
+            Last::Ack => settle(receipt, Settlement::Ack, &message.id).await,
+            Last::Requeue => settle(receipt, Settlement::Requeue, &message.id).await,
+            Last::Reject => settle(receipt, Settlement::Reject, &message.id).await,
+            Last::Bury { reason, parked } => {
+                bury(worker, raw, &queue, receipt, reason, parked).await;
+            }
+        }
+        worker.passed(Hop::Settle, &message.task);
     }
 
     /// Acknowledges before the run. What settles afterwards settles nothing.
@@ -103,19 +237,12 @@ impl Attempt {
         }
     }
 
-    fn reply(&self) -> Reply {
-        let Message { id, reply_to, correlation_id, .. } = &*self.message;
-        Reply {
-            reply_to: reply_to.clone().filter(|queue| !queue.is_empty()),
-            correlation_id: correlation_id.as_ref().unwrap_or(id).clone(),
-        }
-    }
-
-    fn call(&self) -> Call {
+    fn call(&self, worker: &Worker) -> Call {
         let message = &*self.message;
         let text = |time: &Option<umbel_protocol::time::Timestamp>| {
             time.as_ref().map(|time| time.text.clone())
         };
+        let set = worker.flow.time_limits(&message.task);
         Call {
             id: message.id.clone(),
             name: message.task.clone(),
@@ -128,8 +255,8 @@ impl Attempt {
             group_index: message.group_index,
             eta: text(&message.eta),
             expires: text(&message.expires),
-            time_limit: limit(message.time_limit),
-            soft_time_limit: limit(message.soft_time_limit),
+            time_limit: limit(message.time_limit).or(set.hard),
+            soft_time_limit: limit(message.soft_time_limit).or(set.soft),
             reply_to: message.reply_to.clone(),
             correlation_id: message.correlation_id.as_ref().unwrap_or(&message.id).clone(),
             delivery: DeliveryInfo {
@@ -151,48 +278,27 @@ fn limit(seconds: Option<f64>) -> Option<Duration> {
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
 }
 
-/// Sends a follow-up, however long the broker is away, unless the worker is cut off.
-async fn publish(worker: &Worker, route: &Route, message: &RawMessage) -> Result<(), Interrupted> {
-    let mut backoff = Backoff::default();
-    loop {
-        match worker.broker.publish(route, message).await {
-            Ok(()) => return Ok(()),
-            Err(error) => warn!("a follow-up is not sent yet: {error}"),
-        }
-        pause(worker, &mut backoff).await?;
-    }
-}
-
-/// Stores a record, however long the store is away, unless the worker is cut off. What can never be
-/// stored becomes a failure that says so.
-pub(crate) async fn store_or_wait(worker: &Worker, record: &ResultRecord, reply: &Reply) -> bool {
-    store(worker, record, reply).await.is_ok()
-}
-
-async fn store(worker: &Worker, record: &ResultRecord, reply: &Reply) -> Result<(), Interrupted> {
-    let Some(store) = &worker.store else { return Ok(()) };
-    let mut replaced = None;
-    let mut backoff = Backoff::default();
-    loop {
-        let record = replaced.as_ref().unwrap_or(record);
-        match store.put(record, reply).await {
-            Ok(()) => return Ok(()),
-            Err(StoreError::Unstorable { what }) if replaced.is_none() => {
-                error!(id = %record.id, "the result cannot be stored: {what}");
-                replaced = Some(verdict::unstorable(record, &what));
-                continue;
-            }
-            Err(error) => warn!(id = %record.id, "the result is not stored yet: {error}"),
-        }
-        pause(worker, &mut backoff).await?;
-    }
-}
-
-async fn pause(worker: &Worker, backoff: &mut Backoff) -> Result<(), Interrupted> {
-    let wait = backoff.next(spread()).max(Duration::from_millis(100));
-    tokio::select! {
-        () = tokio::time::sleep(wait) => Ok(()),
-        () = worker.shutdown.aborting() => Err(Interrupted),
+/// Puts a message aside, with the reason.
+pub(crate) async fn bury(
+    worker: &Worker,
+    message: RawMessage,
+    queue: &str,
+    receipt: Option<Receipt>,
+    reason: String,
+    parked: bool,
+) {
+    let Some(receipt) = receipt else { return };
+    let letter = DeadLetter {
+        id: String::new(),
+        queue: queue.to_owned(),
+        reason,
+        at: now(),
+        parked,
+        message,
+    };
+    match worker.broker.bury(letter, receipt).await {
+        Ok(()) | Err(BrokerError::Stale) => {}
+        Err(error) => warn!(queue, "a message could not be put aside: {error}"),
     }
 }
 

@@ -6,13 +6,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
-use crate::shutdown::Shutdown;
 use crate::worker::now;
 
-/// How many deliveries wait; intake widens the window by as many.
-#[derive(Debug, Default)]
+/// How many deliveries wait; intake widens the window by as many, up to the limit.
+#[derive(Debug)]
 pub(crate) struct Held {
     count: AtomicUsize,
+    limit: usize,
     changed: Notify,
 }
 
@@ -20,8 +20,18 @@ pub(crate) struct Held {
 pub(crate) struct Place<'a>(&'a Held);
 
 impl Held {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { count: AtomicUsize::new(0), limit, changed: Notify::new() }
+    }
+
+    /// By how many the window is wider: those beyond the limit stay within it.
     pub(crate) fn count(&self) -> usize {
-        self.count.load(Ordering::Relaxed)
+        self.count.load(Ordering::Relaxed).min(self.limit)
+    }
+
+    /// Whoever waits from now on should wait elsewhere.
+    pub(crate) fn is_full(&self) -> bool {
+        self.count.load(Ordering::Relaxed) >= self.limit
     }
 
     /// Returns when the count has changed since the last call. Cancel safe.
@@ -43,17 +53,16 @@ impl Drop for Place<'_> {
     }
 }
 
-/// Waits until `eta`; false if the worker drains first. Looks at the wall clock again every minute,
-/// so that a clock set back or forward is noticed.
-pub(crate) async fn until(eta: Timestamp, shutdown: &Shutdown) -> bool {
+/// Waits until `at`. Looks at the wall clock again every few seconds, so that a clock set back or
+/// forward is noticed.
+pub(crate) async fn until(at: Timestamp) {
     loop {
-        let left = Duration::try_from(eta.duration_since(now())).unwrap_or(Duration::ZERO);
+        let left = Duration::try_from(at.duration_since(now())).unwrap_or(Duration::ZERO);
         if left.is_zero() {
-            return true;
+            return;
         }
-        tokio::select! {
-            () = tokio::time::sleep(left.min(Duration::from_secs(60))) => {}
-            () = shutdown.draining() => return false,
-        }
+        tokio::time::sleep(left.min(LOOK)).await;
     }
 }
+
+const LOOK: Duration = Duration::from_secs(5);

@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use tracing::{error, info};
-use umbel_protocol::message::{DecodeError, Message};
+use umbel_protocol::message::{DecodeError, Message, Properties};
+use umbel_protocol::record::ResultRecord;
+use umbel_task::runner::Task;
 use umbel_transport::broker::{BrokerError, Consumer};
 use umbel_transport::delivery::{Delivery, Settlement};
 use umbel_transport::results::Reply;
 
 use crate::admit::{Admission, Facts, admit};
-use crate::attempt::{Attempt, settle, store_or_wait};
-use crate::hold;
-use crate::verdict;
+use crate::attempt::{Attempt, bury, settle};
+use crate::carry::put;
+use crate::hop::Hop;
+use crate::record;
 use crate::worker::{Worker, now};
 
 /// Takes until the worker drains or the broker refuses for good.
@@ -34,62 +37,59 @@ pub(crate) async fn take_all(
 
 /// Decides what becomes of one delivery and sends it on its way.
 fn take(worker: &Arc<Worker>, delivery: Delivery) {
-    let Delivery { message: raw, route, queue, redelivered, receipt, .. } = delivery;
-    let message = match Message::decode(&raw) {
+    let Delivery { message: raw, route, queue, redelivered, deliveries, receipt } = delivery;
+    let worker = Arc::clone(worker);
+    worker.passed_raw(Hop::Take, &raw);
+    let message = match Message::decode_accepting(&raw, &worker.config.accept) {
         Ok(message) => Arc::new(message),
         Err(why) => {
             worker.tally.malformed(&queue, &why);
-            let reply = reply_of(&raw.properties, &why);
-            let worker = Arc::clone(worker);
-            return worker.clone().track(async move {
-                if let Some((record, reply)) = reply
-                    && !store_or_wait(&worker, &record, &reply).await
+            let told = reply_of(&raw.properties, &why);
+            return Arc::clone(&worker).track(async move {
+                if let Some((record, reply)) = told
+                    && put(&worker, &record, &reply).await.is_err()
                 {
                     return settle(Some(receipt), Settlement::Requeue, &record.id).await;
                 }
-                settle(Some(receipt), Settlement::Discard, "").await;
+                bury(&worker, raw, &queue, Some(receipt), why.to_string(), false).await;
             });
         }
     };
+    worker.passed(Hop::Decode, &message.task);
     worker.tally.received(&message);
+    let deliveries = deliveries.unwrap_or(0);
     let task = worker.runner.find(&message.task);
-    let facts = Facts { now: now(), registered: task.is_some() };
-    let admission = admit(&message, facts);
-    let attempt = Attempt { message, route, redelivered, receipt: Some(receipt) };
-    let worker = Arc::clone(worker);
-    match (admission, task) {
-        (Admission::Run, Some(task)) => worker.clone().track(async move {
-            attempt.run(&worker, task).await;
-        }),
-        (Admission::Hold(eta), Some(_)) => worker.clone().track(async move {
-            let place = worker.held.enter();
-            let due = hold::until(eta, &worker.shutdown).await;
-            drop(place);
-            // A reload may have brought another version, or taken the task away.
-            match worker.runner.find(&attempt.message.task) {
-                Some(task) if due => attempt.run(&worker, task).await,
-                _ => attempt.give_back(&worker).await,
-            }
-        }),
-        (Admission::Refuse(why), _) => worker.clone().track(async move {
-            attempt.refuse(&worker, &why).await;
-        }),
-        // `admit` refuses what has no task.
-        (_, None) => drop(attempt),
+    let admission = admit(&message, facts(&worker, &message, deliveries, task.as_deref()));
+    let receipt = Some(receipt);
+    let attempt = Attempt { message, raw, queue, route, redelivered, deliveries, receipt };
+    worker.passed(Hop::Admit, &attempt.message.task);
+    Arc::clone(&worker).track(async move {
+        match admission {
+            Admission::Run => attempt.run(&worker, None).await,
+            Admission::Hold(eta) => attempt.run(&worker, Some(eta)).await,
+            Admission::Refuse(why) => attempt.refuse(&worker, &why).await,
+        }
+    });
+}
+
+fn facts(worker: &Worker, message: &Message, deliveries: u32, task: Option<&dyn Task>) -> Facts {
+    Facts {
+        now: now(),
+        registered: task.is_some(),
+        revoked: worker.revoked.holds(message),
+        deliveries,
+        deliveries_limit: task.and_then(|task| task.policy().handling.deliveries),
     }
 }
 
 /// A caller who can be told what is wrong with the message is told.
-fn reply_of(
-    properties: &umbel_protocol::message::Properties,
-    why: &DecodeError,
-) -> Option<(umbel_protocol::record::ResultRecord, Reply)> {
+fn reply_of(properties: &Properties, why: &DecodeError) -> Option<(ResultRecord, Reply)> {
     let DecodeError::Invalid { what, id: Some(id), .. } = why else { return None };
     let reply = Reply {
         reply_to: properties.reply_to.clone().filter(|queue| !queue.is_empty()),
         correlation_id: properties.correlation_id.as_ref().unwrap_or(id).clone(),
     };
-    Some((verdict::invalid(id, what, now()), reply))
+    Some((record::invalid(id, what, now()), reply))
 }
 
 /// Waits until the work in hand has ended, or the patience of the operator.

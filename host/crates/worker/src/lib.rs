@@ -3,13 +3,26 @@
 
 mod admit;
 mod attempt;
+mod builtins;
+mod carry;
+mod chord;
+mod control;
+mod errback;
+mod exception;
+mod flow;
 mod hold;
 mod hop;
+mod ids;
+mod inflight;
 mod intake;
 mod outbox;
+mod record;
 mod retry;
+mod revoked;
 mod shutdown;
+mod submissions;
 mod tell;
+mod turn;
 mod verdict;
 mod worker;
 

@@ -1,29 +1,36 @@
-//! What a running task sends out: progress, coalesced, and lines for the log.
+//! What a running task sends out: states, coalesced; tasks, in order; lines for the log.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tracing::{debug, error, info, warn};
-use umbel_protocol::message::Message;
-use umbel_task::runner::{Level, LogLine, Outbox, OutboxError, Source};
-use umbel_transport::results::{Reply, ResultStore};
+use umbel_protocol::message::{Message, Route};
+use umbel_protocol::record::{ResultRecord, State};
+use umbel_task::policy::{Handling, Submit};
+use umbel_task::runner::{Level, LogLine, Outbox, OutboxError, Source, Submission};
+use umbel_transport::results::ResultStore;
 use umbel_value::Value;
 
-use crate::verdict;
+use crate::carry::{Halt, reply};
+use crate::record::Recorder;
+use crate::submissions::Submissions;
+use crate::verdict::Sent;
+use crate::worker::Worker;
 
 /// The outbox of one run.
 pub(crate) struct RunOutbox {
+    worker: Arc<Worker>,
     message: Arc<Message>,
-    reply: Reply,
-    store: Option<Arc<dyn ResultStore>>,
-    io: Handle,
-    pending: Mutex<Pending>,
+    route: Route,
+    /// States are stored.
+    watched: bool,
+    states: Mutex<States>,
+    submissions: Submissions,
 }
 
 #[derive(Default)]
-struct Pending {
-    latest: Option<(String, Value)>,
+struct States {
+    latest: Option<ResultRecord>,
     /// Writes until nothing is pending; at most one at a time.
     writer: Option<JoinHandle<()>>,
     writing: bool,
@@ -32,49 +39,100 @@ struct Pending {
 
 impl RunOutbox {
     pub(crate) fn new(
-        message: Arc<Message>,
-        reply: Reply,
-        store: Option<Arc<dyn ResultStore>>,
-        io: Handle,
+        worker: &Arc<Worker>,
+        message: &Arc<Message>,
+        route: &Route,
+        handling: &Handling,
     ) -> Arc<Self> {
-        Arc::new(Self { message, reply, store, io, pending: Mutex::default() })
+        let watched = !message.ignore_result.unwrap_or(handling.ignore_result);
+        Self::make(worker, message, route.clone(), watched, handling.submit.clone())
     }
 
-    /// Waits for the write that is under way and drops what is still pending, so that no state can
-    /// follow the final one.
-    pub(crate) async fn close(&self) {
+    /// For a run beside the message's own: its states and tasks go nowhere.
+    pub(crate) fn silent(worker: &Arc<Worker>, message: &Arc<Message>) -> Arc<Self> {
+        Self::make(worker, message, Route::default(), false, Submit::default())
+    }
+
+    fn make(
+        worker: &Arc<Worker>,
+        message: &Arc<Message>,
+        route: Route,
+        watched: bool,
+        policy: Submit,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            worker: Arc::clone(worker),
+            message: Arc::clone(message),
+            route,
+            watched: watched && worker.store.is_some(),
+            states: Mutex::default(),
+            submissions: Submissions::new(worker, message, policy),
+        })
+    }
+
+    /// What the task itself is given.
+    pub(crate) fn handle(self: &Arc<Self>) -> Arc<dyn Outbox> {
+        Arc::new(Handle(Arc::clone(self)))
+    }
+
+    /// Stores STARTED, in the background like every state on the way.
+    pub(crate) fn started(self: &Arc<Self>) {
+        self.note(self.recorder().started(&self.message));
+    }
+
+    /// Waits until what was sent is sent and the write under way is over; drops what is still
+    /// pending, so that no state can follow the final one.
+    pub(crate) async fn close(&self) -> Result<Sent, Halt> {
         let writer = {
-            let mut pending = self.pending();
-            pending.closed = true;
-            pending.latest = None;
-            pending.writer.take()
+            let mut states = self.states();
+            states.closed = true;
+            states.latest = None;
+            states.writer.take()
         };
         if let Some(writer) = writer
             && let Err(panic) = writer.await
         {
             error!("writing progress failed: {panic}");
         }
+        self.submissions.close().await
     }
 
-    fn pending(&self) -> std::sync::MutexGuard<'_, Pending> {
+    fn recorder(&self) -> Recorder<'_> {
+        self.worker.recorder(&self.route)
+    }
+
+    fn note(self: &Arc<Self>, record: ResultRecord) {
+        let Some(store) = self.worker.store.as_ref().filter(|_| self.watched) else { return };
+        let mut states = self.states();
+        if states.closed {
+            return;
+        }
+        states.latest = Some(record);
+        if !states.writing {
+            states.writing = true;
+            let writing = Arc::clone(self).write(Arc::clone(store));
+            states.writer = Some(self.worker.io.spawn(writing));
+        }
+    }
+
+    fn states(&self) -> MutexGuard<'_, States> {
         // Nothing panics while it is held; if something did, the state is still whole.
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+        self.states.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn write(self: Arc<Self>, store: Arc<dyn ResultStore>) {
         loop {
-            let (state, meta) = {
-                let mut pending = self.pending();
-                match pending.latest.take() {
-                    Some(latest) if !pending.closed => latest,
+            let record = {
+                let mut states = self.states();
+                match states.latest.take() {
+                    Some(latest) if !states.closed => latest,
                     _ => {
-                        pending.writing = false;
+                        states.writing = false;
                         return;
                     }
                 }
             };
-            let record = verdict::progress(&self.message, state, meta);
-            if let Err(error) = store.put(&record, &self.reply).await {
+            if let Err(error) = store.put(&record, &reply(&self.message, &record.id)).await {
                 warn!(id = %self.message.id, "progress was not stored: {error}");
             }
         }
@@ -82,28 +140,15 @@ impl RunOutbox {
 }
 
 /// Handed to the task; a new type so that the writer can hold the outbox itself.
-pub(crate) struct Shared(pub(crate) Arc<RunOutbox>);
+struct Handle(Arc<RunOutbox>);
 
-impl Outbox for Shared {
+impl Outbox for Handle {
     fn progress(&self, state: String, meta: Value) -> Result<(), OutboxError> {
         if CELERYS_OWN.contains(&state.as_str()) || state.is_empty() || state.len() > 100 {
             return Err(OutboxError::State(state));
         }
         let outbox = &self.0;
-        let Some(store) = &outbox.store else { return Ok(()) };
-        if outbox.message.ignore_result == Some(true) {
-            return Ok(());
-        }
-        let mut pending = outbox.pending();
-        if pending.closed {
-            return Ok(());
-        }
-        pending.latest = Some((state, meta));
-        if !pending.writing {
-            pending.writing = true;
-            let writer = outbox.io.spawn(Arc::clone(outbox).write(Arc::clone(store)));
-            pending.writer = Some(writer);
-        }
+        outbox.note(outbox.recorder().passing(&outbox.message, State::Custom(state), meta));
         Ok(())
     }
 
@@ -125,6 +170,22 @@ impl Outbox for Shared {
             Level::Warning => warn!(target: "umbel::guest", "{task}[{id}] {from}: {text}{fields}"),
             Level::Error => error!(target: "umbel::guest", "{task}[{id}] {from}: {text}{fields}"),
         }
+    }
+
+    fn submit(&self, task: Submission) -> Result<String, OutboxError> {
+        self.0.submissions.submit(task)
+    }
+
+    fn apply(&self, signature: Value, args: Vec<Value>) -> Result<Value, OutboxError> {
+        self.0.submissions.apply(&signature, &args)
+    }
+
+    fn replace(&self, signature: Value) -> Result<(), OutboxError> {
+        self.0.submissions.replace(signature)
+    }
+
+    fn add_to_chord(&self, signature: Value) -> Result<Value, OutboxError> {
+        self.0.submissions.add_to_chord(&signature)
     }
 }
 

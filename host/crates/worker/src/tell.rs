@@ -28,6 +28,14 @@ pub(crate) enum Ending {
     },
     Ignored,
     Expired,
+    Revoked {
+        /// While it ran.
+        terminated: bool,
+    },
+    /// Another task took its place.
+    Replaced,
+    /// It came again although its result was stored.
+    Repeated,
     Unregistered,
     /// Back to the broker, not run or not to its end.
     Returned,
@@ -119,6 +127,14 @@ impl Tally {
             }
             Ending::Ignored => info!("Task {name}[{id}] ignored{bill}"),
             Ending::Expired => info!("Discarding revoked task: {name}[{id}], it expired"),
+            Ending::Revoked { terminated: true } => {
+                info!("Terminated revoked task: {name}[{id}]{bill}");
+            }
+            Ending::Revoked { terminated: false } => info!("Discarding revoked task: {name}[{id}]"),
+            Ending::Replaced => info!("Task {name}[{id}] replaced itself{bill}"),
+            Ending::Repeated => {
+                info!("Task {name}[{id}] came again, but has succeeded: not run");
+            }
             Ending::Unregistered => {
                 error!(
                     "Received unregistered task of type '{name}' with id {id}: discarded, NotRegistered stored"

@@ -1,17 +1,17 @@
 //! Hop 6, pure: all that follows from an outcome or a refusal.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
-use umbel_protocol::message::{Message, RawMessage, Route};
+use umbel_protocol::canvas::{self, Abandoned, Plan, Sender, Step, result_tuple};
+use umbel_protocol::chord::ChordPart;
+use umbel_protocol::message::{Message, Route};
 use umbel_protocol::record::{Exception, ResultRecord, State};
-use umbel_protocol::time::Timestamp as WireTime;
-use umbel_task::outcome::{Failure, Kind, Limit, Outcome};
-use umbel_task::policy::{Acks, Handling};
-use umbel_transport::delivery::Settlement;
+use umbel_task::outcome::{Failure, Limit, Outcome};
+use umbel_task::policy::{Acks, Handling, Interrupted};
 use umbel_value::Value;
 
 use crate::admit::Refusal;
+use crate::exception;
+use crate::record::{Recorder, unwatched};
 use crate::retry;
 use crate::tell::Ending;
 
@@ -23,16 +23,75 @@ pub(crate) struct Facts<'a> {
     pub(crate) route: &'a Route,
     /// Drawn at random, 0 to 1.
     pub(crate) spread: f64,
+    pub(crate) recorder: Recorder<'a>,
+    /// Somebody revoked the task while it ran.
+    pub(crate) terminated: bool,
 }
 
 /// All that follows; the fields are in the order they are carried out.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Verdict {
-    pub(crate) follow_ups: Vec<(Route, RawMessage)>,
+    /// What is sent.
+    pub(crate) steps: Vec<Step>,
     pub(crate) record: Option<ResultRecord>,
+    /// Counted in once the record is stored.
+    pub(crate) part: Option<Part>,
+    /// Who fails with it: the later steps of its chain.
+    pub(crate) lost: Vec<Lost>,
+    pub(crate) errbacks: Option<Errbacks>,
     /// For the log and the counters.
     pub(crate) ending: Ending,
-    pub(crate) settlement: Settlement,
+    pub(crate) last: Last,
+}
+
+/// What becomes of the message itself.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Last {
+    Ack,
+    /// As if it had never been delivered.
+    Requeue,
+    /// To the back of its queue, counted.
+    Reject,
+    /// To the dead letters.
+    Bury {
+        reason: String,
+        /// Whatever the queue's own settings say.
+        parked: bool,
+    },
+}
+
+/// A finished part, and the body that waits for it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Part {
+    pub(crate) part: ChordPart,
+    pub(crate) body: Value,
+}
+
+/// A task that will never run because another one failed.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Lost {
+    pub(crate) record: ResultRecord,
+    pub(crate) part: Option<Part>,
+    pub(crate) errbacks: Option<Errbacks>,
+}
+
+/// Who is to hear of a failure.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Errbacks {
+    pub(crate) signatures: Vec<Value>,
+    /// Whose failure it is.
+    pub(crate) failed: String,
+    pub(crate) exception: Value,
+    pub(crate) traceback: Option<String>,
+}
+
+/// What a run left behind beside its outcome.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Sent {
+    /// Result tuples of the tasks it sent.
+    pub(crate) children: Vec<Value>,
+    /// The canvas that takes its place.
+    pub(crate) replacement: Option<Value>,
 }
 
 /// What follows from a run.
@@ -40,326 +99,285 @@ pub(crate) fn verdict(
     message: &Message,
     handling: &Handling,
     outcome: Outcome,
+    sent: Sent,
     facts: &Facts,
+    sender: &mut Sender<'_>,
 ) -> Verdict {
+    let judge = Judge { message, handling, facts };
     match outcome {
-        Outcome::Done(value) => success(message, value, facts),
-        Outcome::Failed(failure) => failed(message, failure, facts),
-        Outcome::Retry { cause, after, max } => {
-            again(message, handling, cause, retry::Wish { after, max }, facts)
+        Outcome::Done(value) => judge.success(value, sent, sender),
+        Outcome::Failed(failure) => judge.failed(failure),
+        Outcome::Retry { cause, after, max } => judge.again(cause, retry::Wish { after, max }),
+        Outcome::Rejected { requeue: true } => {
+            quiet(Last::Reject, Ending::Rejected { requeue: true })
         }
-        Outcome::Rejected { requeue } => quiet(
-            if requeue { Settlement::Requeue } else { Settlement::Discard },
-            Ending::Rejected { requeue },
-        ),
-        Outcome::Ignored => quiet(Settlement::Ack, Ending::Ignored),
-        Outcome::OverLimit(limit, traceback) => {
-            failure(message, over_limit(&limit), traceback, Settlement::Ack, facts)
+        Outcome::Rejected { requeue: false } => {
+            let reason = "the task rejected its message".to_owned();
+            let ending = Ending::Rejected { requeue: false };
+            quiet(Last::Bury { reason, parked: false }, ending)
         }
+        Outcome::Ignored => judge.ignored(sent, sender),
+        Outcome::OverLimit(limit, traceback) => judge.over_limit(&limit, traceback),
         Outcome::Crashed { reason, traceback } => {
-            failure(message, own("TaskTrap", reason), traceback, Settlement::Ack, facts)
+            judge.broken(exception::own("TaskTrap", reason), traceback)
         }
         Outcome::Denied { what, traceback } => {
-            failure(message, builtin("PermissionError", what), traceback, Settlement::Ack, facts)
+            judge.broken(exception::builtin("PermissionError", what), traceback)
         }
-        Outcome::Stopped => stopped(message, handling, facts),
+        Outcome::Stopped => judge.stopped(),
     }
 }
 
 /// What follows when a message is refused before its run.
-pub(crate) fn refusal(message: &Message, why: &Refusal, now: Timestamp) -> Verdict {
-    let route = Route::default();
-    let facts = Facts { now, route: &route, spread: 0.0 };
-    match why {
-        Refusal::Unregistered => {
-            let exception = celery("NotRegistered", message.task.clone());
-            let mut verdict = failure(message, exception, None, Settlement::Discard, &facts);
-            verdict.ending = Ending::Unregistered;
-            verdict
-        }
-        Refusal::Expired => {
-            let exception = celery("TaskRevokedError", "expired".to_owned());
-            let record = record(message, State::Revoked, exception.to_value(), None, &facts);
-            Verdict {
-                follow_ups: Vec::new(),
-                record: stored(message, record),
-                ending: Ending::Expired,
-                settlement: Settlement::Ack,
-            }
-        }
-        Refusal::Unsupported(what) => {
-            let text = format!("this worker does not run messages with {what} yet");
-            let exception = builtin("NotImplementedError", text);
-            failure(message, exception, None, Settlement::Discard, &facts)
-        }
-    }
-}
-
-/// The failure a caller gets for a message that is readable but no valid request.
-pub(crate) fn invalid(id: &str, what: &str, now: Timestamp) -> ResultRecord {
-    ResultRecord {
-        id: id.to_owned(),
-        state: State::Failure,
-        result: celery("InvalidTaskError", what.to_owned()).to_value(),
-        traceback: None,
-        children: Some(Vec::new()),
-        date_done: Some(WireTime::new(now).text),
-        group_id: None,
-        parent_id: None,
-        other: Default::default(),
-    }
-}
-
-/// A state of the task's own, on its way to whoever follows it.
-pub(crate) fn progress(message: &Message, state: String, meta: Value) -> ResultRecord {
-    ResultRecord { date_done: None, ..blank(message, State::Custom(state), meta) }
-}
-
-fn success(message: &Message, value: Value, facts: &Facts) -> Verdict {
-    let ending = Ending::succeeded(&value);
-    let record = record(message, State::Success, value, None, facts);
-    Verdict {
-        follow_ups: Vec::new(),
-        record: stored(message, record),
-        ending,
-        settlement: Settlement::Ack,
-    }
-}
-
-fn failed(message: &Message, cause: Failure, facts: &Facts) -> Verdict {
-    let traceback = cause.traceback.clone();
-    failure(message, exception(cause), traceback, Settlement::Ack, facts)
-}
-
-fn failure(
-    message: &Message,
-    exception: Exception,
-    traceback: Option<String>,
-    settlement: Settlement,
-    facts: &Facts,
-) -> Verdict {
-    let ending = Ending::Failed { exception: exception.to_string(), traceback: traceback.clone() };
-    let record = record(message, State::Failure, exception.to_value(), traceback, facts);
-    Verdict { follow_ups: Vec::new(), record: stored(message, record), ending, settlement }
-}
-
-fn again(
+pub(crate) fn refusal(
     message: &Message,
     handling: &Handling,
-    cause: Option<Failure>,
-    wish: retry::Wish,
+    why: &Refusal,
     facts: &Facts,
 ) -> Verdict {
-    let after = match retry::next(&handling.retry, message.retries, wish, facts.spread) {
-        retry::Next::After(after) => after,
-        retry::Next::Exhausted => {
-            let cause = cause.map_or_else(|| retries_exceeded(message), exception);
-            return failure(message, cause, None, Settlement::Ack, facts);
+    let judge = Judge { message, handling, facts };
+    match why {
+        Refusal::Unregistered => {
+            let exception = exception::celery("NotRegistered", message.task.clone());
+            let mut verdict = judge.failure(exception, None);
+            verdict.ending = Ending::Unregistered;
+            let reason = format!("no task `{}` is registered here", message.task);
+            verdict.last = Last::Bury { reason, parked: false };
+            verdict
         }
-    };
-    let traceback = cause.as_ref().and_then(|cause| cause.traceback.clone());
-    let cause = cause.map(exception);
-    let text = cause.as_ref().map_or_else(String::new, Exception::to_string);
-    let result = cause.map_or(Value::Null, |cause| cause.to_value());
-    let eta = facts.now.checked_add(after).unwrap_or(Timestamp::MAX);
-    let record =
-        ResultRecord { traceback, date_done: None, ..blank(message, State::Retry, result) };
-    Verdict {
-        // Back to where the message came from (PROTOCOL 5.6).
-        follow_ups: vec![(facts.route.clone(), message.retry(Some(eta)).encode())],
-        record: stored(message, record),
-        ending: Ending::Retry { after, cause: text },
-        settlement: Settlement::Ack,
-    }
-}
-
-/// Interrupted is not failed. The exception is honest: acknowledged early, it never comes again.
-fn stopped(message: &Message, handling: &Handling, facts: &Facts) -> Verdict {
-    match handling.acks {
-        Acks::Late => quiet(Settlement::Requeue, Ending::Returned),
-        Acks::Early => {
-            let exception = Exception {
-                kind: "WorkerLostError".to_owned(),
-                args: vec![Value::Text("the worker stopped while the task ran".to_owned())],
-                module: Some("billiard.exceptions".to_owned()),
-            };
-            failure(message, exception, None, Settlement::Ack, facts)
+        Refusal::Expired => judge.revoked("expired", Ending::Expired),
+        Refusal::Revoked => judge.revoked("revoked", Ending::Revoked { terminated: false }),
+        Refusal::Deadly { deliveries } => {
+            let text = format!("{deliveries} deliveries took their worker down");
+            let mut verdict = judge.failure(exception::worker_lost(text.clone()), None);
+            verdict.last = Last::Bury { reason: text, parked: true };
+            verdict
         }
     }
 }
 
-fn quiet(settlement: Settlement, ending: Ending) -> Verdict {
-    Verdict { follow_ups: Vec::new(), record: None, ending, settlement }
+/// What follows when a message comes again whose result is stored: the part that its first run may
+/// not have counted in.
+pub(crate) fn repeated(message: &Message, result: Value) -> Verdict {
+    let part = part(message, State::Success, &result);
+    Verdict { part, ..quiet(Last::Ack, Ending::Repeated) }
 }
 
-fn record(
+/// What follows when what a verdict sends can never be sent.
+pub(crate) fn unsendable(
     message: &Message,
-    state: State,
-    result: Value,
-    traceback: Option<String>,
+    handling: &Handling,
+    why: Exception,
     facts: &Facts,
-) -> ResultRecord {
-    let date_done = Some(WireTime::new(facts.now).text);
-    ResultRecord { traceback, date_done, ..blank(message, state, result) }
+) -> Verdict {
+    Judge { message, handling, facts }.failure(why, None)
 }
 
-fn blank(message: &Message, state: State, result: Value) -> ResultRecord {
-    ResultRecord {
-        id: message.id.clone(),
-        state,
-        result,
-        traceback: None,
-        children: Some(Vec::new()),
-        date_done: None,
-        group_id: message.group.clone(),
-        parent_id: message.parent_id.clone(),
-        other: Default::default(),
-    }
-}
-
-fn stored(message: &Message, record: ResultRecord) -> Option<ResultRecord> {
-    (message.ignore_result != Some(true)).then_some(record)
-}
-
-fn over_limit(limit: &Limit) -> Exception {
-    match limit {
-        Limit::Time(limit) => Exception {
-            kind: "TimeLimitExceeded".to_owned(),
-            args: vec![seconds(*limit)],
-            module: Some("billiard.exceptions".to_owned()),
-        },
-        Limit::SoftTime(_) => Exception {
-            kind: "SoftTimeLimitExceeded".to_owned(),
-            args: Vec::new(),
-            module: Some("billiard.exceptions".to_owned()),
-        },
-        Limit::Memory(bytes) => {
-            builtin("MemoryError", format!("the task's memory limit of {bytes} bytes"))
-        }
-        Limit::Fuel(units) => own("FuelExhausted", format!("the task's limit of {units} units")),
-        Limit::Output(bytes) => {
-            own("OutputTooLarge", format!("the result is larger than {bytes} bytes"))
-        }
-        Limit::Stack(bytes) => {
-            own("TaskTrap", format!("stack overflow: the limit is {bytes} bytes"))
-        }
-        Limit::HostCalls(what) => own("HostCallLimitExceeded", what.clone()),
-    }
-}
-
-/// Whole seconds as an integer, as callers give them.
-fn seconds(limit: Duration) -> Value {
-    if limit.subsec_nanos() == 0 {
-        Value::Int(i64::try_from(limit.as_secs()).unwrap_or(i64::MAX))
-    } else {
-        Value::Float(limit.as_secs_f64())
-    }
-}
-
-fn retries_exceeded(message: &Message) -> Exception {
-    let arguments = |repr: &Option<String>| repr.clone().unwrap_or_default();
-    let text = format!(
-        "Can't retry {}[{}] args:{} kwargs:{}",
-        message.task,
-        message.id,
-        arguments(&message.argsrepr),
-        arguments(&message.kwargsrepr)
-    );
-    celery("MaxRetriesExceededError", text)
-}
-
-/// The modules are ours to choose, never the guest's.
-fn exception(failure: Failure) -> Exception {
-    let (module, kind) = match failure.kind {
-        Kind::Builtin(kind) => ("builtins", kind.to_owned()),
-        Kind::Own(kind) => ("umbel.exceptions", kind.to_owned()),
-        Kind::Guest(kind) if BUILTIN_EXCEPTIONS.contains(&kind.as_str()) => ("builtins", kind),
-        Kind::Guest(kind) if is_identifier(&kind) => ("umbel.exceptions", kind),
-        Kind::Guest(_) => ("umbel.exceptions", "TaskError".to_owned()),
+/// The tasks that fail with another one's exception.
+pub(crate) fn lost(
+    abandoned: Vec<Abandoned>,
+    exception: &Exception,
+    original: &Exception,
+    traceback: Option<&str>,
+    now: Timestamp,
+) -> Vec<Lost> {
+    let one = |gone: Abandoned| {
+        let Abandoned { id, part, errbacks, original: keep } = gone;
+        let cause = if keep { original } else { exception }.to_value();
+        let record = unwatched(&id, cause.clone(), traceback, part.as_ref(), now);
+        let part = part.map(|(group, index, body)| {
+            let result = cause.clone();
+            let part = ChordPart { group, id: id.clone(), index, state: State::Failure, result };
+            Part { part, body }
+        });
+        let errbacks = (!errbacks.is_empty()).then(|| Errbacks {
+            signatures: errbacks,
+            failed: id,
+            exception: cause,
+            traceback: traceback.map(str::to_owned),
+        });
+        Lost { record, part, errbacks }
     };
-    Exception { kind, args: failure.args, module: Some(module.to_owned()) }
+    abandoned.into_iter().map(one).collect()
 }
 
-fn builtin(kind: &str, text: String) -> Exception {
-    in_module("builtins", kind, text)
+/// A case before the judge.
+struct Judge<'a> {
+    message: &'a Message,
+    handling: &'a Handling,
+    facts: &'a Facts<'a>,
 }
 
-fn own(kind: &str, text: String) -> Exception {
-    in_module("umbel.exceptions", kind, text)
-}
+impl Judge<'_> {
+    fn success(&self, value: Value, sent: Sent, sender: &mut Sender<'_>) -> Verdict {
+        let plan = match canvas::follow(&value, sender) {
+            Ok(plan) => plan,
+            Err(error) => return self.failure(exception::canvas(&error), None),
+        };
+        let ending = Ending::succeeded(&value);
+        let mut children = sent.children;
+        children.extend(plan.children);
+        let part = part(self.message, State::Success, &value);
+        let record = self.facts.recorder.ready(self.message, State::Success, value, self.facts.now);
+        let record = self.watched().then_some(ResultRecord { children: Some(children), ..record });
+        Verdict { steps: plan.steps, record, part, ..quiet(Last::Ack, ending) }
+    }
 
-fn celery(kind: &str, text: String) -> Exception {
-    in_module("celery.exceptions", kind, text)
-}
+    fn ignored(&self, sent: Sent, sender: &mut Sender<'_>) -> Verdict {
+        let Some(signature) = sent.replacement else { return quiet(Last::Ack, Ending::Ignored) };
+        match canvas::replace(&signature, sender) {
+            Ok(Plan { steps, .. }) => Verdict { steps, ..quiet(Last::Ack, Ending::Replaced) },
+            Err(error) => self.failure(exception::canvas(&error), None),
+        }
+    }
 
-fn in_module(module: &str, kind: &str, text: String) -> Exception {
-    Exception {
-        kind: kind.to_owned(),
-        args: vec![Value::Text(text)],
-        module: Some(module.to_owned()),
+    fn failed(&self, failure: Failure) -> Verdict {
+        let cause = exception::of_failure(failure.clone());
+        if self.retries(&cause.kind) {
+            return self.again(Some(failure), retry::Wish::default());
+        }
+        self.failure(cause, failure.traceback)
+    }
+
+    fn over_limit(&self, limit: &Limit, traceback: Option<String>) -> Verdict {
+        let mut verdict = self.broken(exception::over_limit(limit), traceback);
+        let timed_out = matches!(limit, Limit::Time(_)) && verdict.record.is_some();
+        if timed_out && !self.handling.ack_on_timeout {
+            verdict.last = Last::Reject;
+        }
+        verdict
+    }
+
+    /// A failure that the task did not choose.
+    fn broken(&self, cause: Exception, traceback: Option<String>) -> Verdict {
+        if self.retries(&cause.kind) {
+            return self.repeat(Some(cause), traceback, retry::Wish::default());
+        }
+        self.failure(cause, traceback)
+    }
+
+    fn failure(&self, exception: Exception, traceback: Option<String>) -> Verdict {
+        let (message, now) = (self.message, self.facts.now);
+        let ending =
+            Ending::Failed { exception: exception.to_string(), traceback: traceback.clone() };
+        let cause = exception.to_value();
+        let part = part(message, State::Failure, &cause);
+        let record = self.facts.recorder.ready(message, State::Failure, cause.clone(), now);
+        let record = (self.watched() || self.handling.store_errors)
+            .then_some(ResultRecord { traceback: traceback.clone(), ..record });
+        let lost =
+            lost(canvas::abandon(message), &exception, &exception, traceback.as_deref(), now);
+        let errbacks = errbacks(message, cause, traceback);
+        let last = if self.handling.ack_on_failure || self.handling.acks == Acks::Early {
+            Last::Ack
+        } else {
+            Last::Bury { reason: format!("the task failed: {exception}"), parked: false }
+        };
+        Verdict { record, part, lost, errbacks, ..quiet(last, ending) }
+    }
+
+    fn again(&self, cause: Option<Failure>, wish: retry::Wish) -> Verdict {
+        let traceback = cause.as_ref().and_then(|cause| cause.traceback.clone());
+        self.repeat(cause.map(exception::of_failure), traceback, wish)
+    }
+
+    fn repeat(
+        &self,
+        cause: Option<Exception>,
+        traceback: Option<String>,
+        wish: retry::Wish,
+    ) -> Verdict {
+        let (message, facts) = (self.message, self.facts);
+        let after = match retry::next(&self.handling.retry, message.retries, wish, facts.spread) {
+            retry::Next::After(after) => after,
+            retry::Next::Exhausted => {
+                let cause = cause.unwrap_or_else(|| exception::retries_exceeded(message));
+                return self.failure(cause, traceback);
+            }
+        };
+        let text = cause.as_ref().map_or_else(String::new, Exception::to_string);
+        let result = cause.map_or(Value::Null, |cause| cause.to_value());
+        let eta = facts.now.checked_add(after).unwrap_or(Timestamp::MAX);
+        let record = facts.recorder.passing(message, State::Retry, result);
+        // Celery lists the next attempt among the children.
+        let children = Some(vec![result_tuple(&message.id)]);
+        let record = self.watched().then_some(ResultRecord { traceback, children, ..record });
+        // Back to where the message came from (PROTOCOL 5.6).
+        let again = Box::new(message.retry(Some(eta)));
+        let steps = vec![Step::Send { route: facts.route.clone(), message: again }];
+        Verdict { steps, record, ..quiet(Last::Ack, Ending::Retry { after, cause: text }) }
+    }
+
+    /// Interrupted is not failed.
+    fn stopped(&self) -> Verdict {
+        if self.facts.terminated {
+            return self.revoked("terminated", Ending::Revoked { terminated: true });
+        }
+        match (self.handling.acks, self.handling.interrupted) {
+            (_, Interrupted::Retry) => {
+                let cause = exception::worker_lost(INTERRUPTED.to_owned());
+                self.repeat(Some(cause), None, retry::Wish::default())
+            }
+            (Acks::Late, Interrupted::Requeue) => quiet(Last::Requeue, Ending::Returned),
+            // The exception is honest: acknowledged early, it never comes again.
+            (Acks::Early, Interrupted::Requeue) => {
+                self.failure(exception::worker_lost(INTERRUPTED.to_owned()), None)
+            }
+        }
+    }
+
+    fn revoked(&self, how: &str, ending: Ending) -> Verdict {
+        let (message, facts) = (self.message, self.facts);
+        let cause = exception::celery("TaskRevokedError", how.to_owned()).to_value();
+        let part = part(message, State::Revoked, &cause);
+        let record = facts.recorder.ready(message, State::Revoked, cause, facts.now);
+        Verdict { record: self.watched().then_some(record), part, ..quiet(Last::Ack, ending) }
+    }
+
+    /// Whether somebody may look at this task's result.
+    fn watched(&self) -> bool {
+        !self.message.ignore_result.unwrap_or(self.handling.ignore_result)
+    }
+
+    /// Whether the policy retries this kind of failure by itself.
+    fn retries(&self, kind: &str) -> bool {
+        self.handling.retry.kinds.iter().any(|listed| listed == kind || listed == "*")
     }
 }
 
-fn is_identifier(text: &str) -> bool {
-    let mut chars = text.chars();
-    text.len() <= 100
-        && chars.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
-        && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
-}
-
-/// What a guest may name to raise that builtin in a Python caller: exceptions that one message can
-/// construct and that do not end or bend the caller's own flow (no `SystemExit`, no `StopIteration`).
-const BUILTIN_EXCEPTIONS: &[&str] = &[
-    "ArithmeticError",
-    "AssertionError",
-    "AttributeError",
-    "BlockingIOError",
-    "BrokenPipeError",
-    "BufferError",
-    "ChildProcessError",
-    "ConnectionAbortedError",
-    "ConnectionError",
-    "ConnectionRefusedError",
-    "ConnectionResetError",
-    "EOFError",
-    "Exception",
-    "FileExistsError",
-    "FileNotFoundError",
-    "FloatingPointError",
-    "IOError",
-    "ImportError",
-    "IndexError",
-    "InterruptedError",
-    "IsADirectoryError",
-    "KeyError",
-    "LookupError",
-    "MemoryError",
-    "ModuleNotFoundError",
-    "NameError",
-    "NotADirectoryError",
-    "NotImplementedError",
-    "OSError",
-    "OverflowError",
-    "PermissionError",
-    "ProcessLookupError",
-    "RecursionError",
-    "ReferenceError",
-    "RuntimeError",
-    "SyntaxError",
-    "SystemError",
-    "TimeoutError",
-    "TypeError",
-    "UnicodeError",
-    "ValueError",
-    "ZeroDivisionError",
-];
-
-/// What is stored in place of a record that its store can never hold.
-pub(crate) fn unstorable(record: &ResultRecord, what: &str) -> ResultRecord {
-    ResultRecord {
-        state: State::Failure,
-        result: own("OutputTooLarge", what.to_owned()).to_value(),
-        traceback: None,
-        ..record.clone()
+fn quiet(last: Last, ending: Ending) -> Verdict {
+    Verdict {
+        steps: Vec::new(),
+        record: None,
+        part: None,
+        lost: Vec::new(),
+        errbacks: None,
+        ending,
+        last,
     }
 }
+
+/// A message that is part of a chord carries the body.
+fn part(message: &Message, state: State, result: &Value) -> Option<Part> {
+    let body = message.embed.chord.as_ref().filter(|body| body.is_truthy())?;
+    let part = ChordPart {
+        group: message.group.clone()?,
+        id: message.id.clone(),
+        index: message.group_index,
+        state,
+        result: result.clone(),
+    };
+    Some(Part { part, body: body.clone() })
+}
+
+fn errbacks(message: &Message, exception: Value, traceback: Option<String>) -> Option<Errbacks> {
+    let signatures = match message.embed.errbacks.as_ref()? {
+        Value::List(signatures) => signatures.clone(),
+        Value::Null => return None,
+        single => vec![single.clone()],
+    };
+    let failed = message.id.clone();
+    (!signatures.is_empty()).then_some(Errbacks { signatures, failed, exception, traceback })
+}
+
+const INTERRUPTED: &str = "the worker stopped while the task ran";

@@ -10,15 +10,24 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 use tracing::info;
 use umbel_protocol::body::Serializer;
+use umbel_protocol::message::{RawMessage, Route};
 use umbel_task::runner::Runner;
 use umbel_transport::broker::{Broker, BrokerError};
 use umbel_transport::results::ResultStore;
+use umbel_value::Value;
 
+use crate::builtins::WithBuiltins;
+use crate::control::Clock;
+use crate::flow::Flow;
 use crate::hold::Held;
 use crate::hop::Hop;
-use crate::intake;
+use crate::inflight::Inflight;
+use crate::record::Recorder;
+use crate::revoked::Revoked;
 use crate::shutdown::Shutdown;
+use crate::submissions;
 use crate::tell::{Summary, Tally};
+use crate::{control, intake};
 
 /// How a worker is set up.
 #[derive(Clone, Debug)]
@@ -68,6 +77,14 @@ impl Default for WorkerConfig {
     }
 }
 
+impl WorkerConfig {
+    /// Where a task goes that names no queue.
+    pub(crate) fn route(&self, task: &str) -> Route {
+        let routed = self.routes.iter().find(|(pattern, _)| submissions::matches(pattern, task));
+        Route::queue(routed.map_or(&self.default_queue, |(_, queue)| queue))
+    }
+}
+
 /// Why a worker could not start or go on.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
@@ -85,6 +102,12 @@ pub struct Worker {
     pub(crate) tracker: TaskTracker,
     pub(crate) held: Held,
     pub(crate) tally: Tally,
+    pub(crate) inflight: Arc<Inflight>,
+    pub(crate) revoked: Revoked,
+    pub(crate) flow: Flow,
+    pub(crate) clock: Clock,
+    /// One place for messages that may be what took their worker down.
+    pub(crate) suspects: Arc<Semaphore>,
     pub(crate) io: Handle,
     slots: Arc<Semaphore>,
 }
@@ -99,14 +122,19 @@ impl Worker {
     ) -> Self {
         let slots = Arc::new(Semaphore::new(config.concurrency.max(1)));
         Self {
+            held: Held::new(config.hold_limit),
             config,
             broker,
+            runner: Arc::new(WithBuiltins::new(runner, store.clone())),
             store,
-            runner,
             shutdown: Shutdown::new(),
             tracker: TaskTracker::new(),
-            held: Held::default(),
             tally: Tally::default(),
+            inflight: Arc::default(),
+            revoked: Revoked::default(),
+            flow: Flow::default(),
+            clock: Clock::default(),
+            suspects: Arc::new(Semaphore::new(1)),
             io: Handle::current(),
             slots,
         }
@@ -126,6 +154,7 @@ impl Worker {
             .consume(&worker.config.queues, worker.window())
             .await
             .map_err(WorkerError::Consume)?;
+        let control = control::start(&worker);
         ready();
         let taken = intake::take_all(&worker, &mut consumer).await;
         let stopped = match &taken {
@@ -145,6 +174,7 @@ impl Worker {
         }
         drop(consumer);
         worker.broker.close().await;
+        control.stop().await;
         taken.map_err(WorkerError::Consume)?;
         Ok(worker.tally.summary(stuck))
     }
@@ -165,6 +195,29 @@ impl Worker {
             biased;
             permit = Arc::clone(&self.slots).acquire_owned() => permit.ok(),
             () = self.shutdown.draining() => None,
+        }
+    }
+
+    /// Writes the records of a message that was published there.
+    pub(crate) fn recorder<'a>(&'a self, route: &'a Route) -> Recorder<'a> {
+        Recorder { route, node: &self.config.node, extended: self.config.result_extended }
+    }
+
+    /// A hop of a message is behind it: where a test may want the process to end.
+    pub(crate) fn passed(&self, hop: Hop, task: &str) {
+        if let Some((fatal, name)) = &self.config.die_after
+            && *fatal == hop
+            && name == task
+        {
+            std::process::abort();
+        }
+    }
+
+    /// As [`Worker::passed`], before the message is decoded.
+    pub(crate) fn passed_raw(&self, hop: Hop, raw: &RawMessage) {
+        if self.config.die_after.is_some() {
+            let task = raw.headers.get("task").and_then(Value::as_str);
+            self.passed(hop, task.unwrap_or_default());
         }
     }
 

@@ -1,119 +1,14 @@
-//! The path of one message, with a broker, a store and tasks in memory.
+//! How runs end: what is stored, what is acknowledged, in which order.
 
-#![expect(clippy::unwrap_used, reason = "a test may end where its helpers cannot go on")]
-
-mod fakes;
-
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use fakes::{Diary, FakeBroker, FakeRunner, FakeStore};
-use tokio::sync::Semaphore;
-use tokio::task::JoinHandle;
 use umbel_protocol::message::{Message, RawMessage};
 use umbel_protocol::record::{Exception, State};
 use umbel_protocol::time::Timestamp;
-use umbel_task::outcome::{Failure, Kind, Limit, Outcome};
-use umbel_task::policy::{Acks, Handling, TaskPolicy};
-use umbel_transport::broker::Broker;
-use umbel_transport::results::ResultStore;
 use umbel_value::Value;
-use umbel_worker::{Shutdown, Summary, Worker, WorkerConfig, WorkerError};
 
-struct Bench {
-    diary: Diary,
-    broker: FakeBroker,
-    store: FakeStore,
-    shutdown: Shutdown,
-    worker: JoinHandle<Result<Summary, WorkerError>>,
-    /// One permit lets one run of `slow` end.
-    gate: Arc<Semaphore>,
-}
-
-impl Bench {
-    fn start(configure: impl FnOnce(&mut WorkerConfig)) -> Self {
-        let diary = Diary::default();
-        let gate = Arc::new(Semaphore::new(0));
-        let late = TaskPolicy::default;
-        let early = || TaskPolicy {
-            handling: Handling { acks: Acks::Early, ..Handling::default() },
-            ..TaskPolicy::default()
-        };
-        let runner = FakeRunner::default()
-            .with("echo", &diary, late(), None, |call, _| Outcome::Done(Value::List(call.args)))
-            .with("slow", &diary, late(), Some(Arc::clone(&gate)), |_, _| done())
-            .with("slow-early", &diary, early(), Some(Arc::clone(&gate)), |_, _| done())
-            .with("fail", &diary, late(), None, |_, _| {
-                Outcome::Failed(Failure::own("TaskError", "bad"))
-            })
-            .with("retry", &diary, late(), None, |_, _| Outcome::Retry {
-                cause: Some(Failure::builtin("ValueError", "later")),
-                after: Some(Duration::from_secs(7)),
-                max: Some(2),
-            })
-            .with("reject", &diary, late(), None, |_, _| Outcome::Rejected { requeue: false })
-            .with("ignore", &diary, late(), None, |_, _| Outcome::Ignored)
-            .with("endless", &diary, late(), None, |_, _| {
-                Outcome::OverLimit(Limit::Time(Duration::from_secs(1)), None)
-            })
-            .with("kind", &diary, late(), None, |call, _| {
-                let kind = call.args[0].as_str().unwrap().to_owned();
-                Outcome::Failed(Failure { kind: Kind::Guest(kind), args: vec![], traceback: None })
-            })
-            .with("progress", &diary, late(), None, |_, outbox| {
-                for done in 0..1000 {
-                    outbox.progress("PROGRESS".to_owned(), Value::Int(done)).unwrap();
-                }
-                done()
-            });
-        let (broker, store) = (FakeBroker::new(&diary), FakeStore::new(&diary));
-        let shutdown = Shutdown::new();
-        let mut config = WorkerConfig::default();
-        configure(&mut config);
-        let worker = Worker::new(
-            config,
-            Arc::new(broker.clone()) as Arc<dyn Broker>,
-            Some(Arc::new(store.clone()) as Arc<dyn ResultStore>),
-            Arc::new(runner),
-        );
-        let worker = tokio::spawn(worker.run(shutdown.clone(), || {}));
-        Self { diary, broker, store, shutdown, worker, gate }
-    }
-
-    fn send(&self, message: Message) {
-        self.broker.deliver(message.encode());
-    }
-
-    async fn stop(self) -> Summary {
-        self.shutdown.drain();
-        self.worker.await.unwrap().unwrap()
-    }
-}
-
-fn done() -> Outcome {
-    Outcome::Done(Value::Null)
-}
-
-fn message(task: &str) -> Message {
-    Message::new(task, vec![Value::Int(1)], Default::default())
-}
-
-fn exception(store: &FakeStore) -> (String, String) {
-    let exception = Exception::from_value(&store.last().result).expect("an exception");
-    (exception.module.unwrap_or_default(), exception.kind)
-}
-
-/// Sends one message and compares what happened to it, in order.
-async fn check(message: Message, expected: &[&str]) -> FakeStore {
-    let bench = Bench::start(|_| {});
-    bench.send(message);
-    bench.diary.eventually(expected.last().expect("something happens")).await;
-    assert_eq!(bench.diary.lines(), expected);
-    let store = bench.store.clone();
-    bench.stop().await;
-    store
-}
+use crate::bench::{Bench, check, exception, message};
 
 #[tokio::test(start_paused = true)]
 async fn a_success_is_stored_before_its_message_is_acknowledged() {
@@ -169,14 +64,6 @@ async fn an_expired_message_is_revoked_without_a_run() {
     let message = Message { expires: Some(Timestamp::new(past)), ..message("echo") };
     let store = check(message, &["put REVOKED", "Ack"]).await;
     assert_eq!(exception(&store), ("celery.exceptions".into(), "TaskRevokedError".into()));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_message_whose_follow_ups_we_cannot_send_is_refused_not_half_done() {
-    let mut message = message("echo");
-    message.embed.chain = Some(Value::List(vec![Value::Map(Default::default())]));
-    let store = check(message, &["put FAILURE", "Discard"]).await;
-    assert_eq!(exception(&store), ("builtins".into(), "NotImplementedError".into()));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,25 +1,28 @@
 //! A broker, a store and tasks in memory, which write down what was done to them and in which order.
 
-#![expect(clippy::unwrap_used, reason = "a test may end where its fakes cannot go on")]
-
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
-use umbel_protocol::message::{RawMessage, Route};
+use umbel_protocol::chord::ChordPart;
+use umbel_protocol::message::{Message, RawMessage, Route};
 use umbel_protocol::record::ResultRecord;
 use umbel_task::call::Call;
 use umbel_task::name::{PluginVersion, TaskName};
 use umbel_task::outcome::{Cost, Ended, Outcome};
 use umbel_task::policy::TaskPolicy;
 use umbel_task::runner::{Outbox, Runner, Task};
-use umbel_transport::broker::{Broker, BrokerError, Consumer};
-use umbel_transport::delivery::{Delivery, Receipt, Settle, Tag};
-use umbel_transport::results::{Reply, ResultStore, StoreError};
+use umbel_transport::broker::{
+    Broker, BrokerError, Consumer, DeadLetter, Held, Listener, NotDelayed,
+};
+use umbel_transport::delivery::{Delivery, Receipt, Settle, Settlement, Tag};
+use umbel_transport::results::{Claim, Joined, Reply, ResultStore, StoreError};
+use umbel_value::Value;
 
 /// What happened, in order: `put SUCCESS`, `publish celery`, `Ack`, `run tasks.add`, …
 #[derive(Clone, Default)]
@@ -50,11 +53,24 @@ impl Diary {
 #[derive(Clone)]
 pub(crate) struct FakeBroker {
     pub(crate) diary: Diary,
-    queue: Arc<Mutex<VecDeque<RawMessage>>>,
+    queue: Arc<Mutex<VecDeque<Arrival>>>,
     arrived: Arc<Notify>,
+    /// Whether it keeps what is to be delivered later.
+    pub(crate) delays: Arc<AtomicBool>,
+    pub(crate) delayed: Arc<Mutex<Vec<(RawMessage, Timestamp)>>>,
+    pub(crate) buried: Arc<Mutex<Vec<DeadLetter>>>,
+    /// What remote control says goes to whoever listens.
+    pub(crate) said: Arc<Mutex<Option<mpsc::UnboundedSender<RawMessage>>>>,
     /// How many publishes fail before one succeeds.
     pub(crate) failing: Arc<AtomicUsize>,
     pub(crate) published: Arc<Mutex<Vec<(Route, RawMessage)>>>,
+}
+
+/// A message on its way in.
+struct Arrival {
+    message: RawMessage,
+    /// `None`: it comes for the first time.
+    deliveries: Option<u32>,
 }
 
 impl FakeBroker {
@@ -65,12 +81,31 @@ impl FakeBroker {
             arrived: Arc::default(),
             failing: Arc::default(),
             published: Arc::default(),
+            delays: Arc::default(),
+            delayed: Arc::default(),
+            buried: Arc::default(),
+            said: Arc::default(),
         }
     }
 
     pub(crate) fn deliver(&self, message: RawMessage) {
-        self.queue.lock().unwrap().push_back(message);
+        self.arrive(Arrival { message, deliveries: None });
+    }
+
+    /// As a message comes that was delivered so often before.
+    pub(crate) fn redeliver(&self, message: RawMessage, deliveries: u32) {
+        self.arrive(Arrival { message, deliveries: Some(deliveries) });
+    }
+
+    fn arrive(&self, arrival: Arrival) {
+        self.queue.lock().unwrap().push_back(arrival);
         self.arrived.notify_one();
+    }
+
+    /// What was published, decoded.
+    pub(crate) fn sent(&self) -> Vec<Message> {
+        let published = self.published.lock().unwrap();
+        published.iter().map(|(_, raw)| Message::decode(raw).unwrap()).collect()
     }
 }
 
@@ -95,7 +130,10 @@ impl Broker for FakeBroker {
             (self.diary.clone(), Arc::clone(&unsettled), Arc::clone(&self.arrived));
         tokio::spawn(async move {
             while let Some(settle) = settlements.recv().await {
-                diary.note(format!("{:?}", settle.how));
+                diary.note(match settle.how {
+                    Settlement::Delay(_) => "Delay".to_owned(),
+                    how => format!("{how:?}"),
+                });
                 count.fetch_sub(1, Ordering::SeqCst);
                 arrived.notify_one();
                 if let Some(done) = settle.done {
@@ -118,7 +156,36 @@ impl Broker for FakeBroker {
         Ok(())
     }
 
+    async fn delay(&self, held: Held, at: Timestamp) -> Result<(), NotDelayed> {
+        if !self.delays.load(Ordering::SeqCst) {
+            return Err(NotDelayed { held: Box::new(held), error: None });
+        }
+        self.delayed.lock().unwrap().push((held.message, at));
+        held.receipt.settle(Settlement::Delay(at)).await.unwrap();
+        Ok(())
+    }
+
+    async fn bury(&self, letter: DeadLetter, receipt: Receipt) -> Result<(), BrokerError> {
+        self.buried.lock().unwrap().push(letter);
+        receipt.settle(Settlement::Discard).await
+    }
+
+    async fn listen(&self, _node: &str) -> Result<Box<dyn Listener>, BrokerError> {
+        let (say, hear) = mpsc::unbounded_channel();
+        *self.said.lock().unwrap() = Some(say);
+        Ok(Box::new(FakeListener(hear)))
+    }
+
     async fn close(&self) {}
+}
+
+struct FakeListener(mpsc::UnboundedReceiver<RawMessage>);
+
+#[async_trait]
+impl Listener for FakeListener {
+    async fn next(&mut self) -> Result<Option<RawMessage>, BrokerError> {
+        Ok(self.0.recv().await)
+    }
 }
 
 #[async_trait]
@@ -126,16 +193,17 @@ impl Consumer for FakeConsumer {
     async fn next(&mut self) -> Result<Option<Delivery>, BrokerError> {
         loop {
             if self.unsettled.load(Ordering::SeqCst) < self.window
-                && let Some(message) = self.broker.queue.lock().unwrap().pop_front()
+                && let Some(arrival) = self.broker.queue.lock().unwrap().pop_front()
             {
                 self.unsettled.fetch_add(1, Ordering::SeqCst);
                 self.next += 1;
+                let Arrival { message, deliveries } = arrival;
                 return Ok(Some(Delivery {
                     message,
                     route: Route::queue("celery"),
                     queue: "celery".into(),
-                    redelivered: false,
-                    deliveries: None,
+                    redelivered: deliveries.is_some(),
+                    deliveries,
                     receipt: Receipt::new(Tag::Number(self.next), 0, self.settled.clone()),
                 }));
             }
@@ -159,13 +227,21 @@ impl Consumer for FakeConsumer {
 pub(crate) struct FakeStore {
     pub(crate) diary: Diary,
     pub(crate) records: Arc<Mutex<Vec<ResultRecord>>>,
+    pub(crate) chords: Arc<Mutex<HashMap<String, FakeChord>>>,
+    pub(crate) groups: Arc<Mutex<HashMap<String, Value>>>,
     /// How many puts fail before one succeeds.
     pub(crate) failing: Arc<AtomicUsize>,
 }
 
 impl FakeStore {
     pub(crate) fn new(diary: &Diary) -> Self {
-        Self { diary: diary.clone(), records: Arc::default(), failing: Arc::default() }
+        Self {
+            diary: diary.clone(),
+            records: Arc::default(),
+            chords: Arc::default(),
+            groups: Arc::default(),
+            failing: Arc::default(),
+        }
     }
 
     pub(crate) fn last(&self) -> ResultRecord {
@@ -173,8 +249,75 @@ impl FakeStore {
     }
 }
 
+/// A chord in memory.
+#[derive(Default)]
+pub(crate) struct FakeChord {
+    pub(crate) size: Option<u32>,
+    pub(crate) parts: Vec<ChordPart>,
+    /// Somebody else holds the claim for so many joins more.
+    pub(crate) claimed: u32,
+    pub(crate) done: bool,
+}
+
 #[async_trait]
 impl ResultStore for FakeStore {
+    async fn begin_chord(&self, group: &str, size: u32) -> Result<(), StoreError> {
+        self.diary.note(format!("size {size}"));
+        self.chords.lock().unwrap().entry(group.to_owned()).or_default().size = Some(size);
+        Ok(())
+    }
+
+    async fn grow_chord(&self, group: &str, by: u32) -> Result<(), StoreError> {
+        self.diary.note(format!("grow {by}"));
+        let mut chords = self.chords.lock().unwrap();
+        let size = &mut chords.entry(group.to_owned()).or_default().size;
+        *size = size.map(|size| size + by);
+        Ok(())
+    }
+
+    async fn join(&self, part: &ChordPart) -> Result<Joined, StoreError> {
+        self.diary.note(format!("join {}", part.state));
+        let mut chords = self.chords.lock().unwrap();
+        let chord = chords.entry(part.group.clone()).or_default();
+        if chord.done {
+            return Ok(Joined::Done);
+        }
+        if !chord.parts.iter().any(|known| known.id == part.id) {
+            chord.parts.push(part.clone());
+        }
+        if chord.size != u32::try_from(chord.parts.len()).ok() {
+            return Ok(Joined::Waiting);
+        }
+        if let Some(left) = chord.claimed.checked_sub(1) {
+            chord.claimed = left;
+            return Ok(Joined::Claimed);
+        }
+        let mut parts = chord.parts.clone();
+        parts.sort_by_key(|part| part.index);
+        let claim = Claim { group: part.group.clone(), token: "ours".to_owned() };
+        Ok(Joined::Complete { claim, parts })
+    }
+
+    async fn extend_claim(&self, _: &Claim, _: Duration) -> Result<bool, StoreError> {
+        Ok(true)
+    }
+
+    async fn end_chord(&self, claim: &Claim, sent: bool) -> Result<(), StoreError> {
+        self.diary.note(if sent { "chord sent" } else { "chord broken" });
+        self.chords.lock().unwrap().entry(claim.group.clone()).or_default().done = sent;
+        Ok(())
+    }
+
+    async fn save_group(&self, group: &str, tuple: &Value) -> Result<(), StoreError> {
+        self.diary.note("keep");
+        self.groups.lock().unwrap().insert(group.to_owned(), tuple.clone());
+        Ok(())
+    }
+
+    async fn group(&self, group: &str) -> Result<Option<Value>, StoreError> {
+        Ok(self.groups.lock().unwrap().get(group).cloned())
+    }
+
     async fn put(&self, record: &ResultRecord, _reply: &Reply) -> Result<(), StoreError> {
         let failing = |left: usize| left.checked_sub(1);
         if self.failing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, failing).is_ok() {
@@ -205,6 +348,7 @@ type Body = Box<dyn Fn(Call, Arc<dyn Outbox>) -> Outcome + Send + Sync>;
 
 /// One task: a closure, or a run that lasts until it is released or stopped.
 pub(crate) struct FakeTask {
+    name: &'static str,
     diary: Diary,
     policy: TaskPolicy,
     version: PluginVersion,
@@ -228,8 +372,10 @@ impl FakeRunner {
     ) -> Self {
         let version = PluginVersion { plugin: "fake".into(), digest: "0".repeat(64).into() };
         let body = Box::new(body);
-        self.0
-            .push((name, Arc::new(FakeTask { diary: diary.clone(), policy, version, body, gate })));
+        self.0.push((
+            name,
+            Arc::new(FakeTask { name, diary: diary.clone(), policy, version, body, gate }),
+        ));
         self
     }
 }
@@ -253,6 +399,11 @@ impl Task for FakeTask {
 
     fn version(&self) -> &PluginVersion {
         &self.version
+    }
+
+    /// Tasks whose names say so take request, exception and traceback.
+    fn arity(&self) -> usize {
+        if self.name.starts_with("on_error") { 3 } else { 1 }
     }
 
     async fn run(&self, call: Call, outbox: Arc<dyn Outbox>, stop: CancellationToken) -> Ended {

@@ -1,0 +1,134 @@
+//! What can be asked of a worker, by method (PROTOCOL 7.4).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::info;
+use umbel_protocol::control::Request;
+use umbel_protocol::repr::repr;
+use umbel_task::policy::Rate;
+use umbel_value::{Map, Value};
+
+use super::revoke;
+use crate::flow::TimeLimits;
+use crate::worker::Worker;
+
+/// Does what a request asks; `None` is no reply at all.
+pub(crate) async fn obey(worker: &Arc<Worker>, request: &Request) -> Option<Value> {
+    let Request { method, arguments, .. } = request;
+    let reply = match method.as_str() {
+        "ping" => Value::from([("ok", "pong".into())]),
+        "revoke" => revoke::by_id(worker, arguments, false).await,
+        "terminate" => revoke::by_id(worker, arguments, true).await,
+        "revoke_by_stamped_headers" => revoke::by_stamps(worker, arguments),
+        "revoked" | "dump_revoked" => worker.revoked.ids().iter().map(Value::from).collect(),
+        "rate_limit" => rate_limit(worker, arguments),
+        "time_limit" => time_limit(worker, arguments),
+        "hello" => hello(worker, arguments),
+        "clock" => Value::from([("clock", worker.clock.tick().into())]),
+        "shutdown" => {
+            info!("told to shut down by remote control");
+            worker.shutdown.drain();
+            return None;
+        }
+        unknown => error(format!("KeyError({})", repr(&unknown.into()))),
+    };
+    Some(reply)
+}
+
+pub(crate) fn ok(text: impl Into<String>) -> Value {
+    Value::from([("ok", text.into().into())])
+}
+
+pub(crate) fn error(text: impl Into<String>) -> Value {
+    Value::from([("error", text.into().into())])
+}
+
+fn hello(worker: &Worker, arguments: &Map) -> Value {
+    let from = arguments.get("from_node").and_then(Value::as_str);
+    if from == Some(&worker.config.node) {
+        return Value::Null;
+    }
+    for id in arguments.get("revoked").and_then(Value::as_list).unwrap_or_default() {
+        if let Some(id) = id.as_str() {
+            worker.revoked.add(id);
+        }
+    }
+    let revoked: Value = worker.revoked.ids().iter().map(Value::from).collect();
+    Value::from([("revoked", revoked), ("clock", worker.clock.tick().into())])
+}
+
+fn rate_limit(worker: &Worker, arguments: &Map) -> Value {
+    let Some(task) = arguments.get("task_name").and_then(Value::as_str) else {
+        return error("TypeError(\"rate_limit() missing 1 required argument: 'task_name'\")");
+    };
+    let given = arguments.get("rate_limit").cloned().unwrap_or_default();
+    let Ok(rate) = rate(&given) else {
+        return error(format!("Invalid rate limit string: {}", repr(&given)));
+    };
+    if worker.runner.find(task).is_none() {
+        return error("unknown task");
+    }
+    worker.flow.set_rate(task, rate);
+    info!("the rate limit of {task} is {} now", repr(&given));
+    ok(if rate.is_some() {
+        "new rate limit set successfully"
+    } else {
+        "rate limit disabled successfully"
+    })
+}
+
+/// Celery's words: a number a second, or `"10/m"`. Nothing and zero lift the limit.
+fn rate(given: &Value) -> Result<Option<Rate>, ()> {
+    let per_second = match given {
+        Value::Null => return Ok(None),
+        Value::Text(text) if text.is_empty() => return Ok(None),
+        Value::Text(text) => {
+            let (number, unit) = text.split_once('/').unwrap_or((text, "s"));
+            let unit = match unit {
+                "s" => 1.0,
+                "m" => 60.0,
+                "h" => 3600.0,
+                _ => return Err(()),
+            };
+            number.trim().parse::<f64>().map_err(|_| ())? / unit
+        }
+        number => number.as_f64().ok_or(())?,
+    };
+    match per_second {
+        rate if rate.is_finite() && rate > 0.0 => Ok(Some(Rate { per_second: rate })),
+        0.0 => Ok(None),
+        _ => Err(()),
+    }
+}
+
+fn time_limit(worker: &Worker, arguments: &Map) -> Value {
+    let task = arguments.get("task_name").and_then(Value::as_str).unwrap_or_default();
+    if worker.runner.find(task).is_none() {
+        return error("unknown task");
+    }
+    let limit = |key: &str| {
+        let seconds = arguments.get(key).and_then(Value::as_f64).filter(|seconds| *seconds > 0.0);
+        seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+    };
+    worker.flow.set_time_limits(task, TimeLimits { soft: limit("soft"), hard: limit("hard") });
+    ok("time limits set successfully")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_read_as_celery_writes_them() {
+        let per_second = |given: Value| rate(&given).map(|rate| rate.map(|rate| rate.per_second));
+        assert_eq!(per_second("10/m".into()), Ok(Some(10.0 / 60.0)));
+        assert_eq!(per_second("7".into()), Ok(Some(7.0)));
+        assert_eq!(per_second(0.5.into()), Ok(Some(0.5)));
+        assert_eq!(per_second(0.into()), Ok(None));
+        assert_eq!(per_second(Value::Null), Ok(None));
+        for wrong in ["x", "1/d", "-1/s", "nan"] {
+            assert_eq!(per_second(wrong.into()), Err(()), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! Tasks that a running task sends: allowed by name, counted, published in order in the background.
+//! The run's end waits for them.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::task::JoinHandle;
+use tracing::error;
+use umbel_protocol::canvas::{self, CanvasError, Plan, Sender, Step};
+use umbel_protocol::message::Message;
+use umbel_task::policy::Submit;
+use umbel_task::runner::{OutboxError, Submission};
+use umbel_value::{Map, Value};
+
+use crate::carry::{DEPTH, Halt, chords, insist, lend, take_step};
+
+use crate::ids::Ids;
+use crate::verdict::Sent;
+use crate::worker::Worker;
+
+/// What one run sends.
+pub(crate) struct Submissions {
+    worker: Arc<Worker>,
+    message: Arc<Message>,
+    policy: Submit,
+    outgoing: Arc<Mutex<Outgoing>>,
+}
+
+struct Outgoing {
+    ids: Ids,
+    sent: Sent,
+    count: u32,
+    waiting: VecDeque<Errand>,
+    /// Publishes until nothing waits; at most one at a time.
+    courier: Option<JoinHandle<Result<(), Halt>>>,
+    running: bool,
+    closed: bool,
+}
+
+/// One thing to be done for a run, in its order.
+enum Errand {
+    Step(Box<Step>),
+    /// The chord of this group waits for one part more.
+    Grow(String),
+}
+
+impl Submissions {
+    pub(crate) fn new(worker: &Arc<Worker>, message: &Arc<Message>, policy: Submit) -> Self {
+        let outgoing = Outgoing {
+            ids: Ids::of(message, "run"),
+            sent: Sent::default(),
+            count: 0,
+            waiting: VecDeque::new(),
+            courier: None,
+            running: false,
+            closed: false,
+        };
+        Self {
+            worker: Arc::clone(worker),
+            message: Arc::clone(message),
+            policy,
+            outgoing: Arc::new(Mutex::new(outgoing)),
+        }
+    }
+
+    pub(crate) fn submit(&self, task: Submission) -> Result<String, OutboxError> {
+        let signature = signature(task);
+        let tuple = self.apply(&signature, &[])?;
+        let id = tuple.as_list().and_then(|tuple| tuple.first()?.as_list()?.first()?.as_str());
+        Ok(id.unwrap_or_default().to_owned())
+    }
+
+    pub(crate) fn apply(&self, signature: &Value, args: &[Value]) -> Result<Value, OutboxError> {
+        self.allow(signature)?;
+        self.send(None, |sender| canvas::apply(signature, args, &Map::new(), sender))
+    }
+
+    pub(crate) fn add_to_chord(&self, signature: &Value) -> Result<Value, OutboxError> {
+        self.allow(signature)?;
+        let Some(group) = self.message.group.clone().filter(|_| self.message.embed.chord.is_some())
+        else {
+            return Err(OutboxError::Invalid("this task is not part of a chord".to_owned()));
+        };
+        self.send(Some(Errand::Grow(group)), |sender| canvas::add_to_chord(signature, sender))
+    }
+
+    /// Takes effect when the run ends.
+    pub(crate) fn replace(&self, signature: Value) -> Result<(), OutboxError> {
+        self.allow(&signature)?;
+        let mut outgoing = self.outgoing();
+        outgoing.count(1, &self.policy)?;
+        outgoing.sent.replacement = Some(signature);
+        Ok(())
+    }
+
+    /// Waits until everything is sent.
+    pub(crate) async fn close(&self) -> Result<Sent, Halt> {
+        let courier = {
+            let mut outgoing = self.outgoing();
+            outgoing.closed = true;
+            outgoing.courier.take()
+        };
+        if let Some(courier) = courier {
+            match courier.await {
+                Ok(sent) => sent?,
+                Err(panic) => {
+                    error!(id = %self.message.id, "sending tasks failed: {panic}");
+                    return Err(Halt::Interrupted);
+                }
+            }
+        }
+        Ok(std::mem::take(&mut self.outgoing().sent))
+    }
+
+    /// Every task it would send is one that this task may send, and not too deep.
+    fn allow(&self, signature: &Value) -> Result<(), OutboxError> {
+        if self.policy.names.is_empty() {
+            let name = signature.get("task").and_then(Value::as_str).unwrap_or_default();
+            return Err(OutboxError::Denied(name.to_owned()));
+        }
+        for name in canvas::names(signature) {
+            if !self.policy.names.iter().any(|pattern| matches(pattern, &name)) {
+                return Err(OutboxError::Denied(name));
+            }
+        }
+        if self.depth() >= self.policy.depth {
+            return Err(OutboxError::TooDeep(self.policy.depth));
+        }
+        Ok(())
+    }
+
+    /// How many generations of tasks sent by tasks lie above this one.
+    fn depth(&self) -> u32 {
+        let depth = self.message.headers.get(DEPTH).and_then(Value::as_u64).unwrap_or(0);
+        u32::try_from(depth).unwrap_or(u32::MAX)
+    }
+
+    fn send(
+        &self,
+        first: Option<Errand>,
+        plan: impl FnOnce(&mut Sender<'_>) -> Result<Plan, CanvasError>,
+    ) -> Result<Value, OutboxError> {
+        let mut outgoing = self.outgoing();
+        if outgoing.closed {
+            return Err(OutboxError::Invalid("the run is over".to_owned()));
+        }
+        let ids = &mut outgoing.ids;
+        let plan = lend(&self.worker, Some(&self.message), &mut || ids.next(), plan);
+        let Plan { steps, children } = plan.map_err(|why| OutboxError::Invalid(why.to_string()))?;
+        let messages = steps.iter().filter(|step| matches!(step, Step::Send { .. })).count();
+        outgoing.count(u32::try_from(messages).unwrap_or(u32::MAX), &self.policy)?;
+        let tuple = children.last().cloned().unwrap_or_default();
+        outgoing.sent.children.extend(children);
+        outgoing.waiting.extend(first);
+        let depth = self.depth().saturating_add(1);
+        outgoing.waiting.extend(steps.into_iter().map(|step| Errand::Step(marked(step, depth))));
+        if !outgoing.running && !outgoing.waiting.is_empty() {
+            outgoing.running = true;
+            // What an earlier courier could not send, this one need not try.
+            let earlier = outgoing.courier.take();
+            let errands = Arc::clone(&self.outgoing);
+            let (worker, message) = (Arc::clone(&self.worker), Arc::clone(&self.message));
+            outgoing.courier = Some(self.worker.io.spawn(async move {
+                if let Some(earlier) = earlier
+                    && let Ok(Err(halt)) = earlier.await
+                {
+                    return Err(halt);
+                }
+                run_errands(&worker, &message, &errands).await
+            }));
+        }
+        Ok(tuple)
+    }
+
+    fn outgoing(&self) -> MutexGuard<'_, Outgoing> {
+        locked(&self.outgoing)
+    }
+}
+
+impl Outgoing {
+    fn count(&mut self, messages: u32, policy: &Submit) -> Result<(), OutboxError> {
+        let count = self.count.saturating_add(messages);
+        if count > policy.count {
+            return Err(OutboxError::TooMany(policy.count));
+        }
+        self.count = count;
+        Ok(())
+    }
+}
+
+fn locked(outgoing: &Mutex<Outgoing>) -> MutexGuard<'_, Outgoing> {
+    // Nothing panics while it is held; if something did, the queue is still whole.
+    outgoing.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn run_errands(
+    worker: &Worker,
+    message: &Message,
+    outgoing: &Mutex<Outgoing>,
+) -> Result<(), Halt> {
+    loop {
+        let errand = {
+            let mut outgoing = locked(outgoing);
+            match outgoing.waiting.pop_front() {
+                Some(errand) => errand,
+                None => {
+                    outgoing.running = false;
+                    return Ok(());
+                }
+            }
+        };
+        match errand {
+            Errand::Step(step) => take_step(worker, message, &step).await?,
+            Errand::Grow(group) => {
+                let store = chords(worker)?;
+                insist(worker, "the chord has not grown yet", || store.grow_chord(&group, 1))
+                    .await?;
+            }
+        }
+    }
+}
+
+fn marked(mut step: Step, depth: u32) -> Box<Step> {
+    if let Step::Send { message, .. } = &mut step {
+        message.headers.insert(DEPTH.to_owned(), depth.into());
+    }
+    Box::new(step)
+}
+
+/// As a client would write it (PROTOCOL 5.1).
+fn signature(task: Submission) -> Value {
+    let seconds = |time: Option<std::time::Duration>| Value::from(time.map(|t| t.as_secs_f64()));
+    let options = [
+        ("queue", Value::from(task.queue)),
+        ("countdown", seconds(task.countdown)),
+        ("expires", seconds(task.expires)),
+        ("priority", task.priority.map(u32::from).into()),
+        ("time_limit", seconds(task.time_limit)),
+        ("soft_time_limit", seconds(task.soft_time_limit)),
+        ("ignore_result", task.ignore_result.into()),
+        ("headers", if task.headers.is_empty() { Value::Null } else { task.headers.into() }),
+    ];
+    let options: Map = options
+        .into_iter()
+        .filter(|(_, value)| !value.is_null())
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect();
+    Value::from([
+        ("task", task.name.into()),
+        ("args", task.args.into()),
+        ("kwargs", task.kwargs.into()),
+        ("options", options.into()),
+        ("subtask_type", Value::Null),
+        ("immutable", false.into()),
+    ])
+}
+
+/// Whether a name fits a pattern, in which `*` stands for any text.
+pub(crate) fn matches(pattern: &str, name: &str) -> bool {
+    let Some((head, rest)) = pattern.split_once('*') else { return pattern == name };
+    let Some(mut name) = name.strip_prefix(head) else { return false };
+    let mut pieces = rest.split('*').peekable();
+    while let Some(piece) = pieces.next() {
+        if pieces.peek().is_none() {
+            return name.ends_with(piece);
+        }
+        match name.find(piece) {
+            Some(at) => name = &name[at + piece.len()..],
+            None => return false,
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_in_a_pattern_stands_for_any_text() {
+        let table = [
+            ("images.*", "images.make_thumb", true),
+            ("images.*", "images.", true),
+            ("images.*", "image.make_thumb", false),
+            ("*", "", true),
+            ("*.add", "tasks.add", true),
+            ("*.add", "tasks.add2", false),
+            ("a*b*c", "a-b-c", true),
+            ("a*b*c", "a-c-b", false),
+            ("tasks.add", "tasks.add", true),
+            ("tasks.add", "tasks.ad", false),
+            ("aa*aa", "aaa", false),
+        ];
+        for (pattern, name, expected) in table {
+            assert_eq!(matches(pattern, name), expected, "{pattern} {name}");
+        }
+    }
+}
