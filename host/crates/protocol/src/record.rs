@@ -158,12 +158,7 @@ impl ResultRecord {
                 other.write(&failure.to_value()).expect("texts can be written")
             }),
         };
-        let Some(compression) = content.compression else { return bytes };
-        let mut out = names::COMPRESSED_RESULT.to_vec();
-        out.extend_from_slice(compression.content_type().as_bytes());
-        out.push(0);
-        out.extend_from_slice(&compression.pack(&bytes));
-        out
+        packed(bytes, content)
     }
 
     /// Reads stored bytes of a serializer, compressed or not.
@@ -285,7 +280,18 @@ impl ResultRecord {
 #[error("not a result record: {0}")]
 pub struct RecordError(pub String);
 
-fn unpacked(text: &[u8]) -> Result<Cow<'_, [u8]>, RecordError> {
+/// Compresses what a result backend stores, and marks it so.
+pub(crate) fn packed(bytes: Vec<u8>, content: Content) -> Vec<u8> {
+    let Some(compression) = content.compression else { return bytes };
+    let mut out = names::COMPRESSED_RESULT.to_vec();
+    out.extend_from_slice(compression.content_type().as_bytes());
+    out.push(0);
+    out.extend_from_slice(&compression.pack(&bytes));
+    out
+}
+
+/// What was stored, compressed or not.
+pub(crate) fn unpacked(text: &[u8]) -> Result<Cow<'_, [u8]>, RecordError> {
     let Some(rest) = text.strip_prefix(names::COMPRESSED_RESULT) else {
         return Ok(Cow::Borrowed(text));
     };

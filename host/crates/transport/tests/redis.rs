@@ -116,10 +116,6 @@ impl StoreFixture for Database {
     async fn store(&self) -> Arc<dyn ResultStore> {
         Arc::new(self.store().await)
     }
-
-    fn has_chords(&self) -> bool {
-        false
-    }
 }
 
 fn address(url: &str) -> Address {

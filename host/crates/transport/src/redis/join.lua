@@ -10,12 +10,14 @@ if redis.call('GET', KEYS[6]) == ARGV[9] then
   return -1
 end
 local ordered = ARGV[3] == '1'
-if redis.call('SADD', KEYS[4], ARGV[1] .. ':' .. ARGV[4]) == 1 then
+local name = ARGV[1] .. ':' .. ARGV[4]
+if redis.call('SISMEMBER', KEYS[4], name) == 0 then
   if ordered then
     redis.call('ZADD', KEYS[1], ARGV[4], ARGV[2])
   else
     redis.call('RPUSH', KEYS[1], ARGV[2])
   end
+  redis.call('SADD', KEYS[4], name)
 end
 local ready = redis.call(ordered and 'ZCARD' or 'LLEN', KEYS[1])
 if ARGV[5] ~= '0' then

@@ -1,5 +1,6 @@
 //! Redis as kombu uses it: priority lists, a hash of unacknowledged messages, binding tables.
 
+mod chords;
 mod connection;
 mod consume;
 mod driver;

@@ -4,27 +4,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use redis::{Cmd, Value, cmd};
+use redis::{Cmd, Pipeline, Value, cmd};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
+use umbel_protocol::body::Content;
+use umbel_protocol::chord::{ChordPart, encode_group};
 use umbel_protocol::names;
 use umbel_protocol::record::{ResultRecord, State};
+use umbel_value::Value as Tuple;
 
-use super::connection::{Fault, Link, fault, is_passing, is_refusal, new_batch};
+use super::connection::{Fault, Link, new_batch};
 use super::listeners::{Heard, Listeners};
-use super::scripts;
+use super::publish::commanded;
+use super::{chords, scripts};
 use crate::address::Address;
-use crate::results::{Reply, ResultStore, StoreError};
+use crate::results::{Claim, Joined, Reply, ResultStore, StoreError};
 
 /// What Redis takes as one value unless it is told otherwise.
 const LARGEST: usize = 512 << 20;
 
 /// How long a server that went away is waited for, as long as Celery does.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// How long to wait when the server said "not now".
-const PAUSE: Duration = Duration::from_millis(250);
 
 /// How often to look for a result where the server cannot tell us.
 const POLL: Duration = Duration::from_millis(500);
@@ -35,11 +36,21 @@ const SECOND_LOOK: Duration = Duration::from_secs(5);
 /// How long `close` waits for what is being stored.
 const CLOSING: Duration = Duration::from_secs(10);
 
-/// How results are kept.
+/// How results are kept. Celery's settings of the same names.
 #[derive(Clone, Debug)]
 pub struct StoreOptions {
+    /// How results, parts of chords and groups are written, and read.
+    pub content: Content,
     /// How long a result is kept; `None` is for ever.
     pub expires: Option<Duration>,
+    /// How long a failure is kept, if not as long as the others.
+    pub failure_expires: Option<Duration>,
+    /// How long a chord's bookkeeping is kept, if not as long as results.
+    pub chord_expires: Option<Duration>,
+    /// How long joining a chord's parts may take; a claim holds twice as long, or five seconds.
+    pub chord_join_timeout: Duration,
+    /// A chord's parts are kept by position, not by when they came. The same for all workers.
+    pub chord_ordered: bool,
     /// Put before every key, with `_` between unless it ends with one of `:_-.`. The URL's query
     /// parameter of that name comes first.
     pub global_keyprefix: String,
@@ -47,8 +58,15 @@ pub struct StoreOptions {
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        // Celery's `result_expires`.
-        Self { expires: Some(Duration::from_secs(86_400)), global_keyprefix: String::new() }
+        Self {
+            content: Content::default(),
+            expires: Some(Duration::from_secs(86_400)),
+            failure_expires: None,
+            chord_expires: None,
+            chord_join_timeout: Duration::from_secs(3),
+            chord_ordered: true,
+            global_keyprefix: String::new(),
+        }
     }
 }
 
@@ -59,8 +77,7 @@ pub struct RedisStore {
     listening: OnceCell<Link>,
     listeners: Arc<Listeners>,
     prefix: String,
-    /// 0 is for ever.
-    seconds: u64,
+    pub(super) options: StoreOptions,
     /// What is being stored.
     tasks: TaskTracker,
 }
@@ -79,38 +96,44 @@ impl RedisStore {
             listening: OnceCell::new(),
             listeners: Arc::default(),
             prefix: separated(prefix),
-            // A fraction of a second must not become "for ever".
-            seconds: options.expires.map_or(0, |expires| expires.as_secs().max(1)),
+            options,
             tasks: TaskTracker::new(),
         })
     }
 
     fn key(&self, id: &str) -> String {
-        format!("{}{}", self.prefix, names::result_key(id))
+        self.prefixed(&names::result_key(id))
     }
 
-    async fn command(&self, command: Cmd) -> Result<Value, Fault> {
+    pub(super) fn prefixed(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    /// Until it is done, or for as long as a server may be away; `close` waits for it.
+    pub(super) async fn patiently<T>(
+        &self,
+        work: impl Future<Output = Result<T, Fault>>,
+    ) -> Result<T, StoreError> {
+        let _busy = self.tasks.token();
+        patiently(&self.link, work).await
+    }
+
+    pub(super) async fn command(&self, command: Cmd) -> Result<Value, Fault> {
         let mut batch = new_batch();
         batch.add_command(command);
-        loop {
-            match self.link.send(&batch).await?.pop() {
-                Some(Ok(answer)) => return Ok(answer),
-                None => return Ok(Value::Nil),
-                Some(Err(why)) if is_passing(&why) => tokio::time::sleep(PAUSE).await,
-                Some(Err(why)) if is_refusal(&why) => return Err(fault(why)),
-                Some(Err(why)) => {
-                    let what = "the Redis server refuses a command".into();
-                    return Err(Fault::Other(what, why.into()));
-                }
-            }
-        }
+        Ok(commanded(&self.link, &batch).await?.pop().unwrap_or(Value::Nil))
     }
 
-    async fn store(&self, key: &str, text: &[u8]) -> Result<(), Fault> {
+    /// Sends commands until all were done.
+    pub(super) async fn commands(&self, batch: &Pipeline) -> Result<Vec<Value>, Fault> {
+        commanded(&self.link, batch).await
+    }
+
+    async fn store(&self, key: &str, text: &[u8], expires: Option<Duration>) -> Result<(), Fault> {
         const UNREADABLE: Value = Value::Int(2);
         let store = |regardless: bool| {
             let mut call = scripts::call(&scripts::STORE, [key].into_iter());
-            call.arg(text).arg(self.seconds).arg(u8::from(regardless));
+            call.arg(text).arg(seconds(expires)).arg(u8::from(regardless));
             self.command(call)
         };
         if store(false).await? != UNREADABLE {
@@ -128,9 +151,14 @@ impl RedisStore {
         let mut read = cmd("GET");
         read.arg(key);
         match self.command(read).await? {
-            Value::BulkString(text) => decode(&text).map(Some),
+            Value::BulkString(text) => self.decode(&text).map(Some),
             _ => Ok(None),
         }
+    }
+
+    fn decode(&self, text: &[u8]) -> Result<ResultRecord, Fault> {
+        let decoded = ResultRecord::decode(text, self.options.content.serializer);
+        decoded.map_err(|why| Fault::Other("cannot read a stored result".into(), why.into()))
     }
 
     async fn listening(&self) -> Result<&Link, Fault> {
@@ -170,7 +198,7 @@ impl RedisStore {
                     }
                 }
                 match tokio::time::timeout(look_again, heard.next()).await {
-                    Ok(Some(Heard::Message(text))) => seen = Some(decode(&text)?),
+                    Ok(Some(Heard::Message(text))) => seen = Some(self.decode(&text)?),
                     Ok(Some(Heard::Lost) | None) => break,
                     Err(_) => seen = self.read(key).await?,
                 }
@@ -194,18 +222,16 @@ pub(super) async fn patiently<T>(
 #[async_trait]
 impl ResultStore for RedisStore {
     async fn put(&self, record: &ResultRecord, _reply: &Reply) -> Result<(), StoreError> {
-        let _busy = self.tasks.token();
-        let text = record.to_json();
-        if text.len() > LARGEST {
-            let what =
-                format!("a result of {} bytes is more than Redis takes (512 MiB)", text.len());
-            return Err(StoreError::Unstorable { what });
-        }
-        patiently(&self.link, self.store(&self.key(&record.id), &text)).await
+        let text = fitting(record.encode(self.options.content))?;
+        let expires = match record.state {
+            State::Failure => self.options.failure_expires.or(self.options.expires),
+            _ => self.options.expires,
+        };
+        self.patiently(self.store(&self.key(&record.id), &text, expires)).await
     }
 
     async fn get(&self, id: &str) -> Result<Option<ResultRecord>, StoreError> {
-        patiently(&self.link, self.read(&self.key(id))).await
+        self.patiently(self.read(&self.key(id))).await
     }
 
     async fn wait(&self, id: &str, timeout: Duration) -> Result<Option<ResultRecord>, StoreError> {
@@ -223,6 +249,37 @@ impl ResultStore for RedisStore {
         Ok(None)
     }
 
+    async fn begin_chord(&self, group: &str, size: u32) -> Result<(), StoreError> {
+        self.patiently(chords::begin(self, group, size)).await
+    }
+
+    async fn grow_chord(&self, group: &str, by: u32) -> Result<(), StoreError> {
+        self.patiently(chords::grow(self, group, by)).await
+    }
+
+    async fn join(&self, part: &ChordPart) -> Result<Joined, StoreError> {
+        let member = fitting(part.encode(self.options.content))?;
+        self.patiently(chords::join(self, part, &member)).await
+    }
+
+    async fn extend_claim(&self, claim: &Claim, time: Duration) -> Result<bool, StoreError> {
+        self.patiently(chords::extend(self, claim, time)).await
+    }
+
+    async fn end_chord(&self, claim: &Claim, sent: bool) -> Result<(), StoreError> {
+        self.patiently(chords::end(self, claim, sent)).await
+    }
+
+    async fn save_group(&self, group: &str, tuple: &Tuple) -> Result<(), StoreError> {
+        let written = encode_group(tuple, self.options.content);
+        let text = written.map_err(|error| StoreError::Unstorable { what: error.to_string() })?;
+        self.patiently(chords::save(self, group, &fitting(text)?)).await
+    }
+
+    async fn group(&self, group: &str) -> Result<Option<Tuple>, StoreError> {
+        self.patiently(chords::saved(self, group)).await
+    }
+
     async fn close(&self) {
         self.tasks.close();
         let _ = tokio::time::timeout(CLOSING, self.tasks.wait()).await;
@@ -233,9 +290,18 @@ impl ResultStore for RedisStore {
     }
 }
 
-fn decode(text: &[u8]) -> Result<ResultRecord, Fault> {
-    let decoded = ResultRecord::from_json(text);
-    decoded.map_err(|why| Fault::Other("cannot read a stored result".into(), why.into()))
+/// Seconds as our scripts take them: 0 is for ever. A fraction of a second must not become that.
+pub(super) fn seconds(expires: Option<Duration>) -> u64 {
+    expires.map_or(0, |expires| expires.as_secs().max(1))
+}
+
+/// What is not too large for one value.
+fn fitting(bytes: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+    if bytes.len() > LARGEST {
+        let what = format!("a result of {} bytes is more than Redis takes (512 MiB)", bytes.len());
+        return Err(StoreError::Unstorable { what });
+    }
+    Ok(bytes)
 }
 
 /// Celery's rule for prefixes of results, which is not kombu's for queues.

@@ -5,7 +5,9 @@
 if ARGV[3] ~= '1' then
   local start = redis.call('GETRANGE', KEYS[1], 0, 63)
   if start ~= '' then
+    -- JSON, or MessagePack; what was written in another way only the caller can read.
     local status = string.match(start, '^{%s*"status"%s*:%s*"([^"\\]*)"')
+      or string.match(start, '^[\128-\143]\166status[\160-\191](%u+)')
     if status == 'SUCCESS' then
       return 0
     end

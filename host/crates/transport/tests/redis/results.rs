@@ -51,7 +51,8 @@ async fn a_result_is_stored_with_its_expiry_and_told_on_its_channel() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_result_may_be_kept_for_ever_and_under_a_prefix() {
     let database = Database::new();
-    let options = StoreOptions { expires: None, global_keyprefix: "x".into() };
+    let options =
+        StoreOptions { expires: None, global_keyprefix: "x".into(), ..StoreOptions::default() };
     let store = RedisStore::connect(address(&database.url), options).await.expect("connects");
     put(&store, &record("a", State::Success)).await;
     let mut client = database.client().await;
