@@ -1,5 +1,6 @@
 """The tasks of the suite as a Python worker serves them; the plugin `lab` has the same ones."""
 
+import datetime
 import json
 import os
 import time
@@ -8,7 +9,7 @@ from billiard.exceptions import SoftTimeLimitExceeded
 from celery.exceptions import Ignore, Reject
 from celery.utils.log import get_task_logger
 
-from lab.cells import worker_app
+from lab.cells import PAUSE, worker_app
 
 app = worker_app()
 log = get_task_logger(__name__)
@@ -159,7 +160,7 @@ def add_ignored(x, y):
 def retry_ignored(self, key):
     witness(key, self.request.retries)
     if self.request.retries < 1:
-        raise self.retry(countdown=0.1)
+        raise self.retry(countdown=PAUSE)
 
 
 @task
@@ -215,7 +216,7 @@ def early(seconds, key):
 # -- retries --------------------------------------------------------------------------------------
 
 @task(bind=True)
-def retry_until(self, attempts, countdown=0.1, key=None):
+def retry_until(self, attempts, countdown=PAUSE, key=None):
     """Succeeds once it has been retried so many times."""
     if key is not None:
         witness(key, [self.request.id, self.request.retries])
@@ -226,7 +227,7 @@ def retry_until(self, attempts, countdown=0.1, key=None):
 
 
 @task(bind=True)
-def retry_on(self, most, countdown=0.1):
+def retry_on(self, most, countdown=PAUSE):
     """Never succeeds."""
     raise self.retry(exc=ValueError("never"), countdown=countdown, max_retries=most)
 
@@ -234,18 +235,18 @@ def retry_on(self, most, countdown=0.1):
 @task(bind=True)
 def retry_bare(self, most):
     """Never succeeds and does not say why."""
-    raise self.retry(countdown=0.1, max_retries=most)
+    raise self.retry(countdown=PAUSE, max_retries=most)
 
 
 @task(bind=True)
 def retry_then_context(self, *args, **kwargs):
     if self.request.retries < 1:
-        raise self.retry(countdown=0.1, max_retries=1)
+        raise self.retry(countdown=PAUSE, max_retries=1)
     return request_fields(self.request)
 
 
 @task(bind=True, autoretry_for=(ValueError,), retry_backoff=False, max_retries=2,
-      default_retry_delay=0.1, retry_jitter=False)
+      default_retry_delay=PAUSE, retry_jitter=False)
 def flaky(self, attempts, key):
     """Is retried by the policy of its worker, without asking for it."""
     witness(key, self.request.retries)
@@ -261,6 +262,13 @@ def request_fields(request):
              "group_index", "eta", "expires", "timelimit", "reply_to", "correlation_id",
              "delivery_info", "headers", "stamps")
     fields = {name: getattr(request, name, None) for name in names}
+    # What RabbitMQ writes on messages that it delayed holds times, which msgpack has no form for.
+    fields["headers"] = {
+        name: value for name, value in (fields["headers"] or {}).items()
+        if not name.startswith(("x-death", "x-first-death"))}
+    for name in ("eta", "expires"):
+        if isinstance(fields[name], datetime.datetime):
+            fields[name] = fields[name].isoformat()
     fields["timelimit"] = list(fields["timelimit"] or (None, None))
     return fields
 

@@ -3,6 +3,7 @@
 from celery import chord
 from celery.canvas import chunks, xmap, xstarmap
 
+from lab.cells import PAUSE
 from lab.suite import case
 
 
@@ -64,7 +65,7 @@ def chord_unlock_sends_the_body_when_all_are_ready(lab):
 def chord_unlock_waits_until_all_are_ready(lab):
     members = [lab.send("sleep", 1.2), lab.send("sleep", 0)]
     body = lab.sig("note", lab.key).set(task_id=f"body-{lab.key}")
-    kwargs = {"interval": 0.3, "max_retries": 20, "result": [member.as_tuple() for member in members]}
+    kwargs = {"interval": PAUSE, "max_retries": 20, "result": [member.as_tuple() for member in members]}
     lab.send("celery.chord_unlock", f"group-{lab.key}", dict(body), kwargs=kwargs)
     assert lab.get(lab.result(f"body-{lab.key}")) == [1.2, 0]
     assert lab.noted(lab.key) == [[1.2, 0]]

@@ -2,6 +2,7 @@
 
 from celery import chain, chord, group
 
+from lab.cells import CARRYING_GROUPS
 from lab.suite import case
 
 
@@ -39,7 +40,7 @@ def a_callback_may_be_a_chain(lab):
     assert lab.notes(lab.key) == [50]
 
 
-@case
+@case(contents=CARRYING_GROUPS)
 def a_callback_may_be_a_group(lab):
     link = group(lab.sig("note", lab.key + name) for name in "ab")
     lab.get(lab.sig("add", 2, 3).apply_async(link=link))

@@ -107,7 +107,9 @@ def a_task_knows_its_eta_and_its_expiry(lab):
     eta = datetime.datetime.now(datetime.timezone.utc)
     expires = eta + datetime.timedelta(seconds=60)
     seen = lab.get(lab.send("context", eta=eta, expires=expires))
-    assert datetime.datetime.fromisoformat(seen["eta"]) == eta
+    # For a broker that delays, Celery's client writes the eta anew.
+    later = datetime.datetime.fromisoformat(seen["eta"]) - eta
+    assert datetime.timedelta(0) <= later < datetime.timedelta(seconds=1)
     assert datetime.datetime.fromisoformat(seen["expires"]) == expires
 
 

@@ -2,6 +2,7 @@
 
 from celery import chain, chord, group
 
+from lab.cells import CARRYING_GROUPS
 from lab.suite import case
 
 
@@ -135,7 +136,7 @@ def a_step_keeps_its_own_keyword_arguments(lab):
     assert lab.get(steps.apply_async()) == "Hi, you!"
 
 
-@case
+@case(contents=CARRYING_GROUPS)
 def a_group_inside_a_chain_becomes_a_chord(lab):
     steps = chain(
         lab.sig("add", 1, 1), group(lab.sig("add", 10), lab.sig("mul", 10)), lab.sig("xsum"),
@@ -143,7 +144,7 @@ def a_group_inside_a_chain_becomes_a_chord(lab):
     assert lab.get(steps.apply_async()) == 132
 
 
-@case
+@case(contents=CARRYING_GROUPS)
 def a_chain_may_end_in_a_group(lab):
     steps = chain(lab.sig("add", 1, 1), group(lab.sig("add", i) for i in range(4)))
     assert lab.get(steps.apply_async()) == [2, 3, 4, 5]
@@ -155,7 +156,7 @@ def a_chain_may_begin_with_a_group(lab):
     assert lab.get(steps.apply_async()) == 24
 
 
-@case
+@case(contents=CARRYING_GROUPS)
 def a_chain_of_groups_passes_all_results_on(lab):
     steps = chain(
         group(lab.sig("add", i, i) for i in range(3)),
@@ -163,13 +164,13 @@ def a_chain_of_groups_passes_all_results_on(lab):
     assert lab.get(steps.apply_async()) == [6, [0, 2, 4]]
 
 
-@case
+@case(contents=CARRYING_GROUPS)
 def a_chain_may_hold_a_chord(lab):
     work = chord([lab.sig("add", 1), lab.sig("add", 2)], lab.sig("xsum"))
     assert lab.get(chain(lab.sig("add", 1, 1), work, lab.sig("mul", 10)).apply_async()) == 70
 
 
-@case
+@case(contents=CARRYING_GROUPS)
 def two_groups_in_a_row_wait_for_each_other(lab):
     steps = chain(
         lab.sig("add", 1, 1), group(lab.sig("add", 1), lab.sig("add", 2)), lab.sig("xsum"),

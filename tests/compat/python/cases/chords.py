@@ -2,6 +2,7 @@
 
 from celery import chain, chord, group
 
+from lab.cells import CARRYING_GROUPS
 from lab.suite import case
 
 
@@ -70,13 +71,13 @@ def the_body_may_be_a_chain(lab):
     assert lab.get(chord(numbers(lab, 3), body).apply_async()) == 61
 
 
-@case
+@case(contents=CARRYING_GROUPS)
 def the_body_may_be_a_group(lab):
     body = group(lab.sig("xsum"), lab.sig("echo"))
     assert lab.get(chord(numbers(lab, 3), body).apply_async()) == [6, [0, 2, 4]]
 
 
-@case
+@case(contents=CARRYING_GROUPS)
 def the_body_may_be_a_chord(lab):
     body = chord([lab.sig("xsum"), lab.sig("xsum")], lab.sig("xsum"))
     assert lab.get(chord(numbers(lab, 3), body).apply_async()) == 12
@@ -103,7 +104,7 @@ def a_member_may_be_a_group(lab):
     assert lab.get(chord(header, lab.sig("xsum")).apply_async()) == 12
 
 
-@case
+@case(contents=CARRYING_GROUPS)
 def a_member_may_be_a_chain_that_ends_in_a_group(lab):
     member = chain(lab.sig("add", 1, 1), group(lab.sig("add", 1), lab.sig("add", 2)))
     work = chord([member, lab.sig("add", 5, 5)], lab.sig("echo"))
@@ -116,7 +117,7 @@ def a_chord_goes_on_as_a_chain(lab):
     assert lab.get(work.apply_async()) == 61
 
 
-@case
+@case(contents=CARRYING_GROUPS)
 def a_chord_may_follow_a_chord(lab):
     first = chord(numbers(lab, 3), lab.sig("xsum"))
     second = chord([lab.sig("add", 1), lab.sig("mul", 2)], lab.sig("xsum"))

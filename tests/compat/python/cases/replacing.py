@@ -2,6 +2,7 @@
 
 from celery import chain, chord, group
 
+from lab.cells import CARRYING_GROUPS
 from lab.suite import case
 
 
@@ -30,7 +31,7 @@ def a_step_may_be_replaced_with_a_chain(lab):
     assert lab.get(steps.apply_async()) == 106
 
 
-@case
+@case(contents=CARRYING_GROUPS)
 def a_task_may_be_replaced_with_a_group(lab):
     inner = group(lab.sig("add", 1, 1), lab.sig("add", 2, 2))
     assert lab.get(lab.send("replace", inner)) == [2, 4]
@@ -42,7 +43,7 @@ def a_task_may_be_replaced_with_a_chord(lab):
     assert lab.get(lab.send("replace", inner)) == 6
 
 
-@case
+@case(contents=CARRYING_GROUPS)
 def a_step_may_be_replaced_with_a_group(lab):
     inner = group(lab.sig("add", 1, 1), lab.sig("add", 2, 2))
     assert lab.get(chain(lab.sig("replace", inner), lab.sig("xsum")).apply_async()) == 6
@@ -114,7 +115,7 @@ def a_task_may_send_a_chain(lab):
     assert lab.get(lab.result(last)) == 12
 
 
-@case
+@case(contents=CARRYING_GROUPS)
 def a_task_may_send_a_group(lab):
     sent = lab.send("apply", group(lab.sig("add", 1, 1), lab.sig("add", 2, 2)), [])
     members = lab.get(sent)[1]

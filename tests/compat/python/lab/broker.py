@@ -5,7 +5,7 @@ import uuid
 
 import kombu
 
-from lab.cells import GRAVEYARD, REDIS
+from lab.cells import ACCEPTED, GRAVEYARD, REDIS
 from lab.waiting import eventually
 
 PRIORITY_LISTS = ("", "\x06\x163", "\x06\x166", "\x06\x169")
@@ -48,7 +48,7 @@ class Broker:
         with self.connection() as connection:
             simple = kombu.Queue(queue)(connection.default_channel)
             message = eventually(
-                f"a message comes to {queue}", lambda: simple.get(no_ack=True), within)
+                f"a message comes to {queue}", lambda: simple.get(no_ack=True, accept=ACCEPTED), within)
             message.payload  # while the connection is open
             return message
 
@@ -57,7 +57,7 @@ class Broker:
         def dig():
             with self.digging, self.connection() as connection:
                 grave = kombu.Queue(GRAVEYARD)(connection.default_channel)
-                while message := grave.get(no_ack=True, accept=["json", "msgpack", "yaml"]):
+                while message := grave.get(no_ack=True, accept=ACCEPTED):
                     self.buried[message.properties.get("correlation_id")] = message
             return self.buried.get(task_id)
 

@@ -13,11 +13,19 @@ QUORUM = "rabbitmq-quorum"
 RABBITMQ = (CLASSIC, QUORUM)
 BROKERS = (REDIS, CLASSIC, QUORUM)
 CONTENTS = ("json", "msgpack")
+#: A group inside a message: as its length is that of its members, Celery's client writes it into
+#: msgpack as a map of so many entries, which nobody can read.
+CARRYING_GROUPS = ("json",)
+ACCEPTED = ["json", "msgpack", "yaml"]
 
 DEFAULT_QUEUE = "celery"
 MORTAL_QUEUE = "mortal"
 GRAVEYARD = "graveyard"
 HIGHEST_PRIORITY = 9
+
+#: How long a retry waits: Celery can delay by whole seconds alone where the broker does it, and
+#: what is left of a second when it counts is none.
+PAUSE = 1.3 if QUORUM in os.environ.get("COMPAT_CELL", "") else 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +57,7 @@ class Cell:
         settings = {
             "task_serializer": self.content,
             "result_serializer": self.content,
-            "accept_content": ["json", "msgpack", "yaml"],
+            "accept_content": ACCEPTED,
             "task_queues": self.queues(),
             "task_default_queue": DEFAULT_QUEUE,
             "broker_connection_retry_on_startup": True,

@@ -179,7 +179,7 @@ class Lab:
         """Sends a remote control command, and waits until its worker has answered."""
         to = to or self.shared_worker
         answers = getattr(self.app.control, command)(
-            *args, destination=[f"{to.name}@compat"], reply=True, timeout=10, limit=1, **options)
+            *args, destination=[f"{to.name}@compat"], reply=True, timeout=PATIENCE, limit=1, **options)
         assert answers and "error" not in str(answers), answers
 
     def revoke(self, result, **options):

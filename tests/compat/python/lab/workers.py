@@ -15,7 +15,7 @@ from lab import umbel_settings
 from lab.waiting import PATIENCE, eventually
 
 HERE = pathlib.Path(__file__).parent.parent
-START = 60.0
+START = 120.0
 
 #: What a task writes to its worker's log to be seen from outside.
 NOTE = re.compile(r"witness (\S+) (.*?) ;")
