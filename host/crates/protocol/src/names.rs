@@ -181,6 +181,11 @@ fn digits_before(level: u32) -> usize {
     (DELAY_LEVELS - 1).saturating_sub(level) as usize
 }
 
+/// The queue of one consumer of a broadcast.
+pub fn broadcast_queue(id: &str) -> String {
+    format!("bcast.{id}")
+}
+
 /// The exchange prefix of remote control unless `control_exchange` says otherwise.
 pub const CONTROL: &str = "celery";
 
@@ -286,6 +291,7 @@ mod tests {
             (control_queue("w1@lab", CONTROL), "w1@lab.celery.pidbox"),
             (reply_exchange(CONTROL), "reply.celery.pidbox"),
             (reply_queue("oid", CONTROL), "oid.reply.celery.pidbox"),
+            (broadcast_queue("id"), "bcast.id"),
             (fanout_channel(0, "celery.pidbox", ""), "/0.celery.pidbox"),
             (fanout_channel(0, EVENT_EXCHANGE, "task.multi"), "/0.celeryev/task.multi"),
         ] {

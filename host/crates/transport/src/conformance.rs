@@ -62,6 +62,8 @@ pub struct Abilities {
     pub returns_within: Duration,
     /// How much later than asked for a delayed delivery may come back; `None`: there are no delays.
     pub delays_within: Option<Duration>,
+    /// How much sooner than asked for it may come back, where the broker counts in whole seconds.
+    pub delays_early: Duration,
     /// What is put aside can be listed and replayed.
     pub dead_letters: bool,
     /// Workers can be spoken to all at once.

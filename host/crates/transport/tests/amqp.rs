@@ -13,10 +13,22 @@ mod queues;
 #[path = "amqp/servers.rs"]
 mod servers;
 
-mod broker {
-    umbel_transport::broker_conformance!(super::bench::Conformance::start().await);
+use bench::Conformance;
+
+mod classic {
+    use umbel_transport::amqp::QueueType;
+
+    umbel_transport::broker_conformance!(super::Conformance::of(QueueType::Classic).await);
+}
+
+mod quorum {
+    use umbel_transport::amqp::QueueType;
+
+    umbel_transport::broker_conformance!(super::Conformance::of(QueueType::Quorum).await);
 }
 
 mod store {
-    umbel_transport::store_conformance!(super::bench::Conformance::start().await);
+    use umbel_transport::amqp::QueueType;
+
+    umbel_transport::store_conformance!(super::Conformance::of(QueueType::Classic).await);
 }

@@ -8,7 +8,7 @@ use lapin::{Channel, Connection};
 
 use super::connection::Link;
 use super::lanes::Prefetch;
-use super::topology::{self, Existing};
+use super::topology::{self, Existing, Queue};
 use crate::broker::BrokerError;
 
 /// A change of one queue's consumers.
@@ -16,7 +16,7 @@ pub(crate) struct Change {
     pub(crate) link: Arc<Link>,
     pub(crate) connection: Arc<Connection>,
     pub(crate) channel: Arc<Channel>,
-    pub(crate) queue: Arc<str>,
+    pub(crate) queue: Queue,
     pub(crate) lane: usize,
     pub(crate) declare: bool,
     /// The new consumer's id and its prefetch count.
@@ -27,7 +27,7 @@ pub(crate) struct Change {
 impl Change {
     /// Carries it out.
     pub(crate) async fn run(self) -> Result<Changed, BrokerError> {
-        let refused = |e| self.link.error(&format!("cannot consume from `{}`", self.queue), e);
+        let refused = |e| self.link.error(&format!("cannot consume from `{}`", self.queue.name), e);
         if self.declare {
             let (link, connection) = (&self.link, &self.connection);
             topology::declare(link, connection, &self.queue, Existing::Refuse).await?;
@@ -51,7 +51,7 @@ impl Change {
         // Not global: the count is for consumers that start from now on, each for itself. Quorum
         // queues take nothing else.
         self.channel.basic_qos(count, BasicQosOptions { global: false }).await?;
-        let queue = ShortString::from(&*self.queue);
+        let queue = self.queue.at_server.clone();
         let options = BasicConsumeOptions::default();
         self.channel
             .basic_consume(queue, ShortString::default(), options, FieldTable::default())

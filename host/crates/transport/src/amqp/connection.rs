@@ -1,16 +1,15 @@
-//! One connection to the server: dialled when needed, dialled again when lost. What an error of the
-//! client library means to us.
+//! One connection to one of the servers: dialled when needed, dialled again when lost. What an error
+//! of the client library means to us.
 
-use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use lapin::tcp::{AMQPUriTcpExt, OwnedTLSConfig};
-use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
-use lapin::{Connection, ConnectionProperties, ErrorKind};
+use lapin::{Connection, ErrorKind};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::AmqpOptions;
+use super::dial::dial;
+use super::options::AmqpOptions;
 use crate::address::Address;
 use crate::broker::BrokerError;
 use crate::reconnect::Backoff;
@@ -18,14 +17,17 @@ use crate::reconnect::Backoff;
 /// A server that refuses us this often in a row means it; a starting one may refuse for a moment.
 const REFUSALS: u32 = 3;
 
-/// The query parameters that may name a file of certificates to trust.
-const CA_FILE: [&str; 4] = ["ca_certs", "ssl_ca_certs", "ca_cert", "cacertfile"];
-
 /// A connection that is replaced when it is lost.
 pub(crate) struct Link {
-    pub(crate) address: Address,
+    /// Never empty; each is as good as the others.
+    addresses: Vec<Address>,
+    /// Counts up; the server whose turn it is.
+    turn: AtomicUsize,
     pub(crate) options: AmqpOptions,
+    /// No longer wanted.
     pub(crate) closed: CancellationToken,
+    /// What was on its way when it was closed will not arrive any more.
+    pub(crate) gone: CancellationToken,
     purpose: &'static str,
     // Held while dialling: those who come meanwhile want the same connection.
     live: Mutex<Option<Arc<Connection>>>,
@@ -35,15 +37,22 @@ impl Link {
     /// Dials nothing yet. `purpose` is shown in the server's list of connections.
     pub(crate) fn new(address: Address, options: AmqpOptions, purpose: &'static str) -> Arc<Self> {
         Arc::new(Self {
-            address,
+            addresses: vec![address],
+            turn: AtomicUsize::new(0),
             options,
             closed: CancellationToken::new(),
+            gone: CancellationToken::new(),
             purpose,
             live: Mutex::new(None),
         })
     }
 
-    /// The live connection; dials once if there is none.
+    /// The server in use.
+    pub(crate) fn address(&self) -> &Address {
+        &self.addresses[self.turn.load(Ordering::Relaxed) % self.addresses.len()]
+    }
+
+    /// The live connection; dials each server once if there is none.
     pub(crate) async fn connection(&self) -> Result<Arc<Connection>, BrokerError> {
         let mut live = self.live.lock().await;
         if self.closed.is_cancelled() {
@@ -55,9 +64,26 @@ impl Link {
             return Ok(connection.clone());
         }
         *live = None;
-        let connection = Arc::new(self.dial().await?);
+        let connection = Arc::new(self.dial_each().await?);
         *live = Some(connection.clone());
         Ok(connection)
+    }
+
+    async fn dial_each(&self) -> Result<Connection, BrokerError> {
+        let mut left = self.addresses.len();
+        loop {
+            let failed = match dial(self, self.purpose).await {
+                Ok(connection) => return Ok(connection),
+                Err(failed) => failed,
+            };
+            left -= 1;
+            if left == 0 {
+                return Err(failed);
+            }
+            self.turn.fetch_add(1, Ordering::Relaxed);
+            let next = self.address();
+            tracing::warn!(error = %describe(&failed), %next, "trying another server");
+        }
     }
 
     /// Tries until it works, until the server means no, or until we are closed. Only a connection
@@ -106,6 +132,7 @@ impl Link {
         let mut live = self.live.lock().await;
         if live.as_ref().is_some_and(|connection| Arc::ptr_eq(connection, dead)) {
             *live = None;
+            self.turn.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -121,86 +148,18 @@ impl Link {
             )
             .await;
         }
+        self.gone.cancel();
     }
 
     /// What `error` means on this connection.
     pub(crate) fn error(&self, what: &str, error: lapin::Error) -> BrokerError {
-        let address = self.address.clone();
+        let address = self.address().clone();
         match reply_code(&error) {
             Some(403 | 530) => BrokerError::Refused { address, source: error.into() },
             // Closed by an operator or a server that stops; or its trouble, not ours.
             Some(320 | 541) => BrokerError::Unreachable { address, source: error.into() },
             Some(_) => BrokerError::Other { what: what.to_owned(), source: error.into() },
             None => BrokerError::Unreachable { address, source: error.into() },
-        }
-    }
-
-    async fn dial(&self) -> Result<Connection, BrokerError> {
-        let limit = self.options.connect_timeout;
-        let tls = self.tls()?;
-        let runtime = lapin::runtime::default_runtime().map_err(|e| self.error("no runtime", e))?;
-        let stream = async move |uri: AMQPUri, runtime| {
-            let dialled = uri.connect_with_config_async(tls.as_ref(), &runtime);
-            match tokio::time::timeout(limit, dialled).await {
-                Ok(stream) => stream.map_err(lapin::Error::from),
-                Err(_) => Err(lapin::Error::from(io::Error::from(io::ErrorKind::TimedOut))),
-            }
-        };
-        let opening = Connection::connector(self.uri(), runtime, stream, self.properties());
-        // The stream has its own limit; the handshake gets as much again.
-        match tokio::time::timeout(limit * 2, opening).await {
-            Ok(opened) => opened.map_err(|e| self.error("cannot open a connection", e)),
-            Err(_) => Err(BrokerError::Unreachable {
-                address: self.address.clone(),
-                source: "the server accepts the connection but does not answer".into(),
-            }),
-        }
-    }
-
-    fn uri(&self) -> AMQPUri {
-        let address = &self.address;
-        let heartbeat = self.options.heartbeat.as_secs().clamp(1, u64::from(u16::MAX));
-        AMQPUri {
-            scheme: if address.tls { AMQPScheme::AMQPS } else { AMQPScheme::AMQP },
-            authority: AMQPAuthority {
-                userinfo: AMQPUserInfo {
-                    username: address.user.clone().unwrap_or_else(|| "guest".into()),
-                    password: address.password().unwrap_or("guest").to_owned(),
-                },
-                host: address.host.clone(),
-                port: address.port,
-            },
-            vhost: address.path.clone(),
-            query: AMQPQueryString {
-                heartbeat: u16::try_from(heartbeat).ok(),
-                ..AMQPQueryString::default()
-            },
-        }
-    }
-
-    /// The library itself adds the capabilities, `consumer_cancel_notify` and
-    /// `authentication_failure_close` among them.
-    fn properties(&self) -> ConnectionProperties {
-        let version = env!("CARGO_PKG_VERSION");
-        let name = format!("{} ({})", self.options.name, self.purpose);
-        ConnectionProperties::default()
-            .with_client_property("product".into(), "umbel".into())
-            .with_client_property("version".into(), version.into())
-            .with_connection_name(name.into())
-    }
-
-    fn tls(&self) -> Result<OwnedTLSConfig, BrokerError> {
-        let named = |key: &str| CA_FILE.contains(&key);
-        let query = &self.address.query;
-        let Some((_, file)) = query.iter().rev().find(|(key, _)| named(key)) else {
-            return Ok(OwnedTLSConfig { identity: None, cert_chain: None });
-        };
-        match std::fs::read_to_string(file) {
-            Ok(pem) => Ok(OwnedTLSConfig { identity: None, cert_chain: Some(pem) }),
-            Err(why) => Err(BrokerError::Other {
-                what: format!("cannot read the certificates in `{file}`"),
-                source: why.into(),
-            }),
         }
     }
 }

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::connection::Link;
 use super::session::{self, Event, Lost, Session};
+use super::topology::Queue;
 use crate::broker::{BrokerError, Consumer};
 use crate::delivery::{Delivery, Settle, Settlement};
 
@@ -39,7 +40,7 @@ enum Command {
 /// The working end.
 pub(crate) struct Pump {
     link: Arc<Link>,
-    queues: Vec<Arc<str>>,
+    queues: Vec<Queue>,
     window: u16,
     generation: u32,
     shared_generation: Arc<AtomicU32>,
@@ -65,7 +66,7 @@ enum Turn {
 }
 
 /// A consumer of `queues` over `session`, and what keeps it going.
-pub(crate) fn start(link: Arc<Link>, queues: Vec<Arc<str>>, window: u16) -> (AmqpConsumer, Pump) {
+pub(crate) fn start(link: Arc<Link>, queues: Vec<Queue>, window: u16) -> (AmqpConsumer, Pump) {
     let (hand_to, deliveries) = mpsc::unbounded_channel();
     // One caller at a time: the consumer's methods take `&mut self`.
     let (command_to, commands) = mpsc::channel(1);
@@ -158,14 +159,14 @@ impl Pump {
             if session::is_final(&lost) {
                 return self.fail(lost).await;
             }
-            let address = &self.link.address;
+            let address = self.link.address();
             tracing::warn!(%address, reason = session::reason(&lost), "connection lost");
             session = match self.reopen().await {
                 Ok(Some(session)) => session,
                 Ok(None) => return self.settle_the_rest(None).await,
                 Err(error) => return self.fail(error).await,
             };
-            tracing::info!(address = %self.link.address, "connected again");
+            tracing::info!(address = %self.link.address(), "connected again");
         }
     }
 

@@ -3,78 +3,80 @@
 mod change;
 mod connection;
 mod consume;
+mod deaths;
+mod delays;
+mod dial;
+mod ears;
 mod lanes;
 mod ledger;
+mod listen;
+mod morgue;
+mod options;
 mod publish;
 mod results;
 mod session;
 mod table;
 mod topology;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use tokio_util::task::TaskTracker;
 use umbel_protocol::message::{RawMessage, Route};
-use umbel_value::Map;
+use umbel_protocol::names;
 
 use self::connection::Link;
+use self::morgue::Morgue;
+pub use self::options::{AmqpOptions, ExchangeType, QueueOptions, QueueType};
 use self::publish::{Missing, Publisher};
 pub use self::results::RpcStore;
+use self::topology::Queue;
 use crate::address::Address;
-use crate::broker::{Broker, BrokerError, Consumer};
+use crate::broker::{Broker, BrokerError, Consumer, DeadLetter, Held, Listener, NotDelayed};
+use crate::delivery::{Receipt, Settlement};
 
-/// How to connect, and what to declare.
-#[derive(Clone, Debug)]
-pub struct AmqpOptions {
-    /// Shown in the server's list of connections.
-    pub name: String,
-    /// How long dialling may take; the handshake gets as much again.
-    pub connect_timeout: Duration,
-    /// A server that is silent for twice as long counts as gone.
-    pub heartbeat: Duration,
-    /// Arguments that a queue is declared with, by its name: `x-queue-type`, `x-max-priority`, ….
-    /// The others get none, as Celery's defaults are.
-    pub queue_arguments: BTreeMap<String, Map>,
-    /// Consume from queues that exist with other arguments, instead of a conflict.
-    pub accept_existing: bool,
-}
-
-impl Default for AmqpOptions {
-    fn default() -> Self {
-        Self {
-            name: "umbel".into(),
-            // Celery's `broker_connection_timeout`.
-            connect_timeout: Duration::from_secs(4),
-            // A half-open connection is found within twenty seconds.
-            heartbeat: Duration::from_secs(10),
-            queue_arguments: BTreeMap::new(),
-            accept_existing: false,
-        }
-    }
-}
-
-/// An AMQP server. Consumes and publishes over one connection each.
+/// An AMQP server. Consumes, publishes and listens over one connection each.
 pub struct AmqpBroker {
     consuming: Arc<Link>,
     publisher: Publisher,
+    /// Remote control must be answered while the others are busy.
+    listening: Arc<Link>,
+    morgue: Morgue,
     pumps: TaskTracker,
 }
 
 impl AmqpBroker {
-    /// Connects at once; fails when the server cannot be reached or refuses us. The connection for
-    /// publishing is made when it is needed.
+    /// Connects at once; fails when the server cannot be reached or refuses us. The connections for
+    /// publishing and listening are made when they are needed.
     pub async fn connect(
         address: Address,
         options: AmqpOptions,
     ) -> Result<AmqpBroker, BrokerError> {
         let consuming = Link::new(address.clone(), options.clone(), "consumer");
         consuming.connection().await?;
-        let publishing = Link::new(address, options, "publisher");
-        let publisher = Publisher::new(publishing);
-        Ok(AmqpBroker { consuming, publisher, pumps: TaskTracker::new() })
+        let publishing = Link::new(address.clone(), options.clone(), "publisher");
+        Ok(AmqpBroker {
+            morgue: Morgue::new(consuming.clone()),
+            consuming,
+            publisher: Publisher::new(publishing),
+            listening: Link::new(address, options, "remote control"),
+            pumps: TaskTracker::new(),
+        })
+    }
+
+    /// What goes through the levels of delayed delivery back to its queue; `None` where it cannot.
+    fn detour(&self, held: &Held, at: Timestamp) -> Option<(Route, RawMessage)> {
+        if self.consuming.options.is_broadcast(&held.queue) {
+            return None;
+        }
+        // The levels count whole seconds; the message may come a moment early, never late.
+        let seconds = at.duration_since(Timestamp::now()).as_secs().max(0).unsigned_abs();
+        let route = delays::route_back(&held.queue, seconds)?;
+        let mut message = held.message.clone();
+        // It would hurry the message through the levels instead of ending it.
+        message.properties.expiration = None;
+        Some((route, message))
     }
 }
 
@@ -85,14 +87,13 @@ impl Broker for AmqpBroker {
         queues: &[String],
         window: u16,
     ) -> Result<Box<dyn Consumer>, BrokerError> {
-        let mut names: Vec<Arc<str>> = Vec::new();
+        let mut wanted: Vec<Queue> = Vec::new();
         for queue in queues {
-            topology::short(queue)?;
-            if !names.iter().any(|name| **name == **queue) {
-                names.push(queue.as_str().into());
+            if !wanted.iter().any(|other| *other.name == **queue) {
+                wanted.push(Queue::new(&self.consuming.options, queue)?);
             }
         }
-        let (consumer, pump) = consume::start(self.consuming.clone(), names, window);
+        let (consumer, pump) = consume::start(self.consuming.clone(), wanted, window);
         let session = pump.open().await?;
         self.pumps.spawn(pump.run(session));
         Ok(Box::new(consumer))
@@ -102,13 +103,55 @@ impl Broker for AmqpBroker {
         self.publisher.publish(route, message, Missing::Declare).await
     }
 
+    async fn delay(&self, held: Held, at: Timestamp) -> Result<(), NotDelayed> {
+        let Some((route, message)) = self.detour(&held, at) else {
+            return Err(NotDelayed { held: Box::new(held), error: None });
+        };
+        match self.publisher.publish(&route, &message, Missing::Declare).await {
+            Ok(()) => {
+                // Should it be void, the message comes again, and is delayed twice.
+                let _ = held.receipt.settle(Settlement::Ack).await;
+                Ok(())
+            }
+            Err(error) => Err(NotDelayed { held: Box::new(held), error: Some(error) }),
+        }
+    }
+
+    async fn bury(&self, letter: DeadLetter, receipt: Receipt) -> Result<(), BrokerError> {
+        if !letter.parked {
+            return receipt.settle(Settlement::Discard).await;
+        }
+        let (route, message) = (Route::queue(morgue::QUEUE), morgue::write(letter));
+        self.publisher.publish(&route, &message, Missing::Declare).await?;
+        receipt.settle(Settlement::Ack).await
+    }
+
+    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, BrokerError> {
+        self.morgue.list(limit).await
+    }
+
+    async fn replay(&self, id: &str) -> Result<bool, BrokerError> {
+        self.morgue.replay(id, &self.publisher).await
+    }
+
+    async fn listen(&self, node: &str) -> Result<Box<dyn Listener>, BrokerError> {
+        let listener = listen::listen(self.listening.clone(), node, &self.pumps).await?;
+        Ok(Box::new(listener))
+    }
+
+    async fn broadcast(&self, message: &RawMessage) -> Result<(), BrokerError> {
+        let exchange = names::control_exchange(&self.consuming.options.control);
+        let everybody = Route { exchange, routing_key: String::new() };
+        self.publisher.publish(&everybody, message, Missing::Declare).await
+    }
+
     async fn close(&self) {
         self.consuming.closed.cancel();
+        self.listening.closed.cancel();
         self.pumps.close();
         // They only write what was settled; a dead connection must not keep us.
         let _ =
             tokio::time::timeout(self.consuming.options.connect_timeout, self.pumps.wait()).await;
-        self.consuming.close().await;
-        self.publisher.close().await;
+        tokio::join!(self.consuming.close(), self.listening.close(), self.publisher.close());
     }
 }

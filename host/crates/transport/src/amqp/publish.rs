@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 use std::task::Poll;
 
@@ -13,7 +14,9 @@ use tokio::sync::Mutex;
 use umbel_protocol::message::{RawMessage, Route};
 
 use super::connection::{Link, describe, reply_code, spread};
-use super::{table, topology};
+use super::topology::{Existing, Queue};
+use super::{delays, table, topology};
+use crate::address::Address;
 use crate::broker::BrokerError;
 use crate::reconnect::Backoff;
 
@@ -41,12 +44,20 @@ struct Line {
     /// arrival. One at a time keeps a confirm with its own message.
     order: SyncMutex<()>,
     declared: SyncMutex<HashSet<Declared>>,
+    /// Held while the levels of delayed delivery are declared: it takes a while, and once is enough.
+    declaring_delays: Mutex<()>,
+    /// The server was found to take nothing.
+    blocked: AtomicBool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Declared {
     Queue(String),
     Exchange(String),
+    /// The levels of delayed delivery.
+    Delays,
+    /// The levels, and this queue's way out of them.
+    DelaysOf(String),
 }
 
 /// A message ready to be sent, as often as it takes.
@@ -73,22 +84,30 @@ impl Publisher {
         message: &RawMessage,
         missing: Missing,
     ) -> Result<(), BrokerError> {
-        let parcel = parcel(route, message)?;
+        let parcel = parcel(&topology::spread(&self.link.options, route), message)?;
         let mut attempts = 0;
         let mut backoff = Backoff::default();
         loop {
             let line = self.line().await?;
-            let failed = match line.deliver(&self.link, &parcel, missing).await {
+            line.tell_if_blocked(self.link.address());
+            let done = tokio::select! {
+                done = line.deliver(&self.link, &parcel, missing) => done,
+                () = self.link.gone.cancelled() => return Err(BrokerError::Closed),
+            };
+            let (failed, counts) = match done {
                 Ok(()) => return Ok(()),
                 Err(Failure::Final(error)) => return Err(error),
-                Err(Failure::Lost(error)) => error,
-            };
-            self.forget(&line).await;
-            if reply_code(&failed).is_some_and(|code| code != 320) {
-                attempts += 1;
-                if attempts >= ATTEMPTS {
-                    return Err(self.link.error("the server does not take the message", failed));
+                Err(Failure::Refused(error)) => (error, true),
+                Err(Failure::Lost(error)) => {
+                    self.forget(&line).await;
+                    // Not if the connection was closed: by an operator, or a server that stops.
+                    let counts = reply_code(&error).is_some_and(|code| code != 320);
+                    (self.link.error("the server does not take the message", error), counts)
                 }
+            };
+            attempts += u32::from(counts);
+            if attempts >= ATTEMPTS {
+                return Err(failed);
             }
             tracing::debug!(error = %describe(&failed), "publishing again");
             tokio::select! {
@@ -132,6 +151,8 @@ impl Publisher {
 enum Failure {
     /// This message cannot be published.
     Final(BrokerError),
+    /// The queue did not take it: it is full, or has no majority at this moment.
+    Refused(BrokerError),
     /// The channel is gone.
     Lost(lapin::Error),
 }
@@ -144,24 +165,47 @@ impl Line {
             Ok(channel)
         };
         let channel = open.await.map_err(|e| link.error("cannot open a channel", e))?;
-        let (order, declared) = (SyncMutex::new(()), SyncMutex::new(HashSet::new()));
-        Ok(Line { connection, channel, order, declared })
+        Ok(Line {
+            connection,
+            channel,
+            order: SyncMutex::default(),
+            declared: SyncMutex::default(),
+            declaring_delays: Mutex::default(),
+            blocked: AtomicBool::new(false),
+        })
+    }
+
+    /// A server short of memory or disk reads nothing from publishers until it has more.
+    fn tell_if_blocked(&self, address: &Address) {
+        let blocked = self.connection.status().blocked();
+        if self.blocked.swap(blocked, Ordering::Relaxed) != blocked {
+            match blocked {
+                true => {
+                    tracing::warn!(%address, "the server is short of memory or disk: publishing waits")
+                }
+                false => tracing::info!(%address, "the server takes messages again"),
+            }
+        }
     }
 
     async fn deliver(&self, link: &Link, parcel: &Parcel, missing: Missing) -> Result<(), Failure> {
-        let to_queue = parcel.exchange.as_str().is_empty();
+        let must_arrive = parcel.exchange.as_str().is_empty() || delays::is_entry(&parcel.exchange);
         match missing {
             Missing::Declare => self.prepare(link, parcel).await?,
             Missing::Drop => {}
         }
-        let mandatory = to_queue && missing == Missing::Declare;
+        let mandatory = must_arrive && missing == Missing::Declare;
         let mut confirmation = self.send(parcel, mandatory).await.map_err(Failure::Lost)?;
         for _ in 0..ATTEMPTS {
             let refused = confirmation.is_nack();
             // A returned message comes with some confirm, not always its own: whoever gets it
             // takes care of it.
             let Some(returned) = confirmation.take_message() else {
-                return if refused { Err(Failure::Final(not_taken())) } else { Ok(()) };
+                return if refused {
+                    Err(Failure::Refused(not_taken("its queue refuses it")))
+                } else {
+                    Ok(())
+                };
             };
             let delivery = returned.delivery;
             let again = Parcel {
@@ -171,11 +215,11 @@ impl Line {
                 body: delivery.data.into(),
             };
             // Somebody deleted the queue since.
-            self.declared().remove(&again.target());
+            self.declared().retain(|one| *one != again.target() && *one != Declared::Delays);
             self.prepare(link, &again).await?;
             confirmation = self.send(&again, true).await.map_err(Failure::Lost)?;
         }
-        Err(Failure::Final(not_taken()))
+        Err(Failure::Final(not_taken("there is no queue for it, however often it is declared")))
     }
 
     /// Makes sure that the target exists.
@@ -184,14 +228,7 @@ impl Line {
         if self.declared().contains(&target) {
             return Ok(());
         }
-        let done = match &target {
-            Declared::Queue(queue) => {
-                topology::declare(link, &self.connection, queue, topology::Existing::Accept).await
-            }
-            Declared::Exchange(name) => {
-                topology::exchange_exists(link, &self.connection, name).await
-            }
-        };
+        let done = self.declare(link, &target).await;
         if let Err(failed) = done {
             // Only what the server answered is final; a lost connection is dialled again.
             return Err(match failed {
@@ -199,7 +236,7 @@ impl Line {
                     match source.downcast::<lapin::Error>() {
                         Ok(lost) => Failure::Lost(*lost),
                         Err(source) => {
-                            let address = link.address.clone();
+                            let address = link.address().clone();
                             Failure::Final(BrokerError::Unreachable { address, source })
                         }
                     }
@@ -208,6 +245,32 @@ impl Line {
             });
         }
         self.declared().insert(target);
+        Ok(())
+    }
+
+    async fn declare(&self, link: &Link, target: &Declared) -> Result<(), BrokerError> {
+        match target {
+            Declared::Queue(name) => {
+                let queue = Queue::new(&link.options, name)?;
+                topology::declare(link, &self.connection, &queue, Existing::Accept).await
+            }
+            Declared::Exchange(name) => {
+                topology::declare_exchange(link, &self.connection, name).await
+            }
+            Declared::Delays => self.declare_delays(link).await,
+            Declared::DelaysOf(queue) => {
+                self.declare_delays(link).await?;
+                delays::bind(link, &self.connection, queue).await
+            }
+        }
+    }
+
+    async fn declare_delays(&self, link: &Link) -> Result<(), BrokerError> {
+        let _one_at_a_time = self.declaring_delays.lock().await;
+        if !self.declared().contains(&Declared::Delays) {
+            delays::declare(link, &self.connection).await?;
+            self.declared().insert(Declared::Delays);
+        }
         Ok(())
     }
 
@@ -240,9 +303,13 @@ impl Line {
 
 impl Parcel {
     fn target(&self) -> Declared {
-        match self.exchange.as_str() {
-            "" => Declared::Queue(self.routing_key.as_str().to_owned()),
-            exchange => Declared::Exchange(exchange.to_owned()),
+        let (exchange, key) = (self.exchange.as_str(), self.routing_key.as_str());
+        match exchange {
+            "" => Declared::Queue(key.to_owned()),
+            _ if delays::is_entry(&self.exchange) => {
+                delays::queue_of(key).map_or(Declared::Delays, Declared::DelaysOf)
+            }
+            _ => Declared::Exchange(exchange.to_owned()),
         }
     }
 }
@@ -260,9 +327,9 @@ fn parcel(route: &Route, message: &RawMessage) -> Result<Parcel, BrokerError> {
     })
 }
 
-fn not_taken() -> BrokerError {
+fn not_taken(why: &str) -> BrokerError {
     BrokerError::Other {
         what: "the server does not take the message over".into(),
-        source: "its queue refuses or is gone".into(),
+        source: why.into(),
     }
 }

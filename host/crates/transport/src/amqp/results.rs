@@ -5,18 +5,17 @@ use std::sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::stream::StreamExt;
-use lapin::options::{BasicConsumeOptions, QueueDeclareOptions};
+use lapin::options::QueueDeclareOptions;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
-use lapin::{Channel, Connection};
 use tokio::sync::{Mutex, Notify};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use umbel_protocol::message::Route;
 use umbel_protocol::record::{ResultRecord, State};
 
-use super::AmqpOptions;
-use super::connection::{Link, describe};
+use super::connection::Link;
+use super::ears::Place;
+use super::options::AmqpOptions;
 use super::publish::{Missing, Publisher};
 use crate::address::Address;
 use crate::broker::BrokerError;
@@ -36,6 +35,7 @@ pub struct RpcStore {
     /// The reply queue, once it is consumed from.
     queue: Mutex<Option<String>>,
     listeners: TaskTracker,
+    persistent: bool,
 }
 
 impl RpcStore {
@@ -44,6 +44,7 @@ impl RpcStore {
         let publishing = Link::new(address.clone(), options.clone(), "results");
         publishing.connection().await.map_err(store_error)?;
         Ok(RpcStore {
+            persistent: options.result_persistent,
             publisher: Publisher::new(publishing),
             receiving: Link::new(address, options, "replies"),
             inbox: Arc::new(Inbox::default()),
@@ -59,7 +60,10 @@ impl ResultStore for RpcStore {
         let Some(queue) = reply.reply_to.as_deref().filter(|queue| !queue.is_empty()) else {
             return Ok(());
         };
-        let message = reply_message(record, &reply.correlation_id);
+        let mut message = reply_message(record, &reply.correlation_id);
+        if self.persistent {
+            message.properties.delivery_mode = Some(2);
+        }
         let route = Route::queue(queue);
         self.publisher.publish(&route, &message, Missing::Drop).await.map_err(store_error)
     }
@@ -91,10 +95,13 @@ impl ResultStore for RpcStore {
         if queue.is_none() {
             let name = uuid::Uuid::new_v4().to_string();
             let connection = self.receiving.connection().await.map_err(store_error)?;
-            let ears = listen(self.receiving.clone(), connection, name.clone()).await;
-            let ears = ears.map_err(store_error)?;
-            let (link, inbox) = (self.receiving.clone(), self.inbox.clone());
-            self.listeners.spawn(hear(link, inbox, name.clone(), ears));
+            let place = place(&name);
+            let ears = place.open(&self.receiving, &connection).await.map_err(store_error)?;
+            let inbox = self.inbox.clone();
+            self.listeners.spawn(place.hear(self.receiving.clone(), ears, move |delivery| {
+                inbox.take(&delivery);
+                std::future::ready(true)
+            }));
             *queue = Some(name);
         }
         Ok(queue.clone())
@@ -123,6 +130,16 @@ struct Records {
 }
 
 impl Inbox {
+    fn take(&self, delivery: &lapin::message::Delivery) {
+        match ResultRecord::from_json(&delivery.data) {
+            Ok(record) => {
+                self.records().insert(record);
+                self.arrival.notify_waiters();
+            }
+            Err(error) => tracing::warn!(%error, "a reply that is no result"),
+        }
+    }
+
     fn records(&self) -> MutexGuard<'_, Records> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -151,67 +168,20 @@ impl Records {
     }
 }
 
-/// The reply queue's channel and its deliveries.
-struct Ears {
-    _channel: Channel,
-    deliveries: lapin::Consumer,
-}
-
-/// Declares the reply queue as Celery does and consumes from it.
-async fn listen(
-    link: Arc<Link>,
-    connection: Arc<Connection>,
-    queue: String,
-) -> Result<Ears, BrokerError> {
-    let start = async {
-        let channel = connection.create_channel().await?;
-        let name = ShortString::from(queue);
-        let declare = QueueDeclareOptions {
+/// The reply queue, as Celery declares it.
+fn place(queue: &str) -> Place {
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-expires".into(), AMQPValue::LongInt(QUEUE_EXPIRES_MS));
+    Place {
+        what: "cannot consume from the reply queue",
+        queue: ShortString::from(queue),
+        options: QueueDeclareOptions {
             durable: true,
             auto_delete: true,
             ..QueueDeclareOptions::default()
-        };
-        let mut arguments = FieldTable::default();
-        arguments.insert("x-expires".into(), AMQPValue::LongInt(QUEUE_EXPIRES_MS));
-        channel.queue_declare(name.clone(), declare, arguments).await?;
-        let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
-        let tag = ShortString::default();
-        let deliveries = channel.basic_consume(name, tag, options, FieldTable::default()).await?;
-        Ok(Ears { _channel: channel, deliveries })
-    };
-    start.await.map_err(|e| link.error("cannot consume from the reply queue", e))
-}
-
-/// Keeps what arrives until closed, over as many connections as it takes.
-async fn hear(link: Arc<Link>, inbox: Arc<Inbox>, queue: String, mut ears: Ears) {
-    loop {
-        let next = tokio::select! {
-            () = link.closed.cancelled() => return,
-            next = ears.deliveries.next() => next,
-        };
-        match next {
-            Some(Ok(delivery)) => match ResultRecord::from_json(&delivery.data) {
-                Ok(record) => {
-                    inbox.records().insert(record);
-                    inbox.arrival.notify_waiters();
-                }
-                Err(error) => tracing::warn!(%error, "a reply that is no result"),
-            },
-            Some(Err(_)) | None => {
-                let address = &link.address;
-                tracing::warn!(%address, "reply queue lost; results sent meanwhile are gone");
-                let again =
-                    link.persist(|connection| listen(link.clone(), connection, queue.clone()));
-                ears = match again.await {
-                    Ok(ears) => ears,
-                    Err(BrokerError::Closed) => return,
-                    Err(error) => {
-                        tracing::error!(error = %describe(&error), "no results can be received");
-                        return;
-                    }
-                };
-            }
-        }
+        },
+        arguments,
+        exchange: None,
     }
 }
 

@@ -19,8 +19,8 @@ use super::change::{Change, Changed};
 use super::connection::{Link, reply_code};
 use super::lanes::{Lanes, Owner, Step};
 use super::ledger::{Frame, Ledger};
-use super::table;
-use super::topology::{self, Existing};
+use super::topology::{self, Existing, Queue};
+use super::{deaths, delays, table};
 use crate::broker::BrokerError;
 use crate::delivery::{Delivery, Receipt, Settle, Tag};
 
@@ -37,6 +37,8 @@ type Told = Option<oneshot::Sender<Result<(), BrokerError>>>;
 /// A channel that is consumed from.
 pub(crate) struct Session {
     pub(crate) lanes: Lanes<Delivery>,
+    /// As many as lanes, in their order.
+    queues: Vec<Queue>,
     link: Arc<Link>,
     connection: Arc<Connection>,
     channel: Arc<Channel>,
@@ -85,17 +87,20 @@ impl Session {
     pub(crate) async fn open(
         link: Arc<Link>,
         connection: Arc<Connection>,
-        queues: Vec<Arc<str>>,
+        queues: Vec<Queue>,
         window: u16,
         generation: u32,
     ) -> Result<Session, BrokerError> {
         for queue in &queues {
             topology::declare(&link, &connection, queue, Existing::Refuse).await?;
         }
+        let names: Vec<Arc<str>> = queues.iter().map(|queue| queue.name.clone()).collect();
+        delays::prepare(&link, &connection, &names).await?;
         let channel = connection.create_channel().await;
         let channel = channel.map_err(|e| link.error("cannot open a channel", e))?;
         let mut session = Session {
-            lanes: Lanes::new(&queues, window),
+            lanes: Lanes::new(&names, window),
+            queues,
             link,
             connection,
             channel: Arc::new(channel),
@@ -107,7 +112,7 @@ impl Session {
             ids: 0,
             idle: None,
         };
-        while session.streams.len() < queues.len() {
+        while session.streams.len() < names.len() {
             let Some(step) = session.lanes.step() else { break };
             let changed = session.carry_out(step, false).await?;
             session.changed(changed);
@@ -257,17 +262,20 @@ impl Session {
         settle_to: &mpsc::UnboundedSender<Settle>,
     ) {
         let tag = delivery.delivery_tag;
-        let (properties, headers, deliveries) = table::read(&delivery.properties);
+        let (properties, mut headers, deliveries) = table::read(&delivery.properties);
+        deaths::forget_delays(&mut headers);
         self.ledger.arrived(tag, owner);
+        let queue = &self.queues[owner.lane];
+        let options = &self.link.options;
+        let route =
+            Route { exchange: delivery.exchange.into(), routing_key: delivery.routing_key.into() };
         let delivery = Delivery {
             message: RawMessage { properties, headers, body: delivery.data.into() },
-            route: Route {
-                exchange: delivery.exchange.into(),
-                routing_key: delivery.routing_key.into(),
-            },
-            queue: self.lanes.lanes[owner.lane].queue.clone(),
+            route: delays::route_before(options, &queue.name, route),
             redelivered: delivery.redelivered,
-            deliveries,
+            // Quorum queues say nothing the first time, classic ones never.
+            deliveries: deliveries.or(queue.counts.then_some(0)),
+            queue: queue.name.clone(),
             receipt: Receipt::new(Tag::Number(tag), self.generation, settle_to.clone()),
         };
         self.lanes.arrived(owner, delivery);
@@ -279,7 +287,7 @@ impl Session {
         }
         if !self.channel.status().connected() {
             return Err(Lost(BrokerError::Unreachable {
-                address: self.link.address.clone(),
+                address: self.link.address().clone(),
                 source: "the channel was closed".into(),
             }));
         }
@@ -326,7 +334,7 @@ impl Session {
             link: self.link.clone(),
             connection: self.connection.clone(),
             channel: self.channel.clone(),
-            queue: self.lanes.lanes[lane].queue.clone(),
+            queue: self.queues[lane].clone(),
             lane,
             declare,
             add: count.map(|count| (self.ids, count)),

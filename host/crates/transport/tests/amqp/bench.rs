@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use umbel_harness::rabbitmq::RabbitMq;
 use umbel_protocol::message::{Properties, RawMessage, Route};
 use umbel_transport::address::Address;
-use umbel_transport::amqp::{AmqpBroker, AmqpOptions, RpcStore};
+use umbel_transport::amqp::{AmqpBroker, AmqpOptions, QueueType, RpcStore};
 use umbel_transport::broker::{Broker, BrokerError, Consumer};
 use umbel_transport::conformance::{Abilities, BrokerFixture, Priorities, StoreFixture};
 use umbel_transport::delivery::{Delivery, Settlement};
@@ -21,31 +21,37 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) const QUIET: Duration = Duration::from_millis(300);
 
 /// What the suite runs against.
-pub(crate) struct Conformance(&'static RabbitMq);
+pub(crate) struct Conformance {
+    node: &'static RabbitMq,
+    queues: QueueType,
+}
 
 impl Conformance {
-    pub(crate) async fn start() -> Conformance {
-        Conformance(shared().await)
+    pub(crate) async fn of(queues: QueueType) -> Conformance {
+        Conformance { node: shared().await, queues }
     }
 }
 
 #[async_trait]
 impl BrokerFixture for Conformance {
     async fn broker(&self) -> Arc<dyn Broker> {
-        Arc::new(connect(&self.0.url("/")).await)
+        let address = Address::parse(&self.node.url("/")).unwrap();
+        let options = AmqpOptions { queue_type: self.queues, ..AmqpOptions::default() };
+        Arc::new(AmqpBroker::connect(address, options).await.unwrap())
     }
 
     fn abilities(&self) -> Abilities {
         Abilities {
-            // Quorum queues do; the default queue is a classic one.
+            // Classic queues do not count; quorum queues count what was given back as well.
             counts_deliveries: false,
             priorities: Priorities::Ignored,
             any_header: false,
             other_properties: false,
             returns_within: Duration::ZERO,
-            delays_within: None,
-            dead_letters: false,
-            listens: false,
+            delays_within: Some(Duration::from_secs(1)),
+            delays_early: Duration::from_secs(1),
+            dead_letters: true,
+            listens: true,
         }
     }
 }
@@ -53,7 +59,7 @@ impl BrokerFixture for Conformance {
 #[async_trait]
 impl StoreFixture for Conformance {
     async fn store(&self) -> Arc<dyn ResultStore> {
-        let address = Address::parse(&self.0.url("/")).unwrap();
+        let address = Address::parse(&self.node.url("/")).unwrap();
         Arc::new(RpcStore::connect(address, AmqpOptions::default()).await.unwrap())
     }
 

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use umbel_protocol::message::Route;
-use umbel_transport::amqp::AmqpOptions;
+use umbel_transport::amqp::{AmqpOptions, QueueOptions};
 use umbel_transport::broker::{Broker, BrokerError};
 use umbel_transport::delivery::Settlement;
 use umbel_value::{Map, Value};
@@ -15,10 +15,11 @@ use super::bench::*;
 
 fn arguments(queue: &str, entries: &[(&str, Value)]) -> AmqpOptions {
     let map: Map = entries.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
-    AmqpOptions {
-        queue_arguments: BTreeMap::from([(queue.to_owned(), map)]),
-        ..AmqpOptions::default()
-    }
+    options(queue, QueueOptions { arguments: map, ..QueueOptions::default() })
+}
+
+fn options(queue: &str, options: QueueOptions) -> AmqpOptions {
+    AmqpOptions { queues: BTreeMap::from([(queue.to_owned(), options)]), ..AmqpOptions::default() }
 }
 
 /// As another program would: 406 if anything differs.
