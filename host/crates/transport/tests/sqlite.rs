@@ -67,6 +67,7 @@ impl BrokerFixture for File {
             other_properties: true,
             returns_within: Duration::ZERO,
             delays_within: None,
+            delays_early: Duration::ZERO,
             dead_letters: false,
             listens: false,
         }
