@@ -4,7 +4,7 @@ use std::fmt;
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
-/// A parsed URL. `Display` and `Debug` mask the password.
+/// A parsed URL, or several that are tried in turn. `Display` and `Debug` mask the passwords.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Address {
     pub scheme: Scheme,
@@ -15,8 +15,12 @@ pub struct Address {
     /// AMQP's virtual host, Redis's database number as text, SQLite's path.
     pub path: String,
     pub tls: bool,
+    /// The server is a sentinel, which names the Redis server that is master now.
+    pub sentinel: bool,
     /// Query parameters in their order.
     pub query: Vec<(String, String)>,
+    /// The servers after the first.
+    others: Vec<Address>,
 }
 
 /// What kind of server or file an address names.
@@ -39,8 +43,9 @@ pub struct AddressError {
 }
 
 const FORMS: &str = "accepted forms: `amqp://user:password@host:5672/vhost`, `amqps://…`, \
-     `redis://:password@host:6379/0`, `rediss://…`, `sqlite:///absolute/path`, \
-     `sqlite://relative/path`, `rpc://` (results only)";
+     `redis://:password@host:6379/0`, `rediss://…`, \
+     `sentinel://host:26379/0?master_name=mymaster`, `sqlite:///absolute/path`, \
+     `sqlite://relative/path`, `rpc://` (results only); several servers with `;` between";
 
 const ENCODE: &str = "inside a user name, password or virtual host write `@` as `%40`, `:` as \
      `%3A`, `/` as `%2F`, `?` as `%3F`, `#` as `%23` and `%` as `%25`";
@@ -53,30 +58,32 @@ const SHOWN_USER: &AsciiSet =
 const SHOWN_PATH: &AsciiSet = &CONTROLS.add(b' ').add(b'@').add(b'?').add(b'#').add(b'%');
 
 impl Address {
-    /// `amqp://`, `pyamqp://`, `amqps://`, `redis://`, `rediss://`, `sqlite://`, `rpc://`.
-    /// What the URL leaves out is filled in as Celery does.
-    pub fn parse(url: &str) -> Result<Address, AddressError> {
-        let url = url.trim();
-        // Nothing of the text is repeated here: without `://` all of it may be a password.
-        let Some((scheme, rest)) = url.split_once("://") else {
-            return Err(error("the URL has no scheme", FORMS));
-        };
-        match scheme.to_ascii_lowercase().as_str() {
-            "amqp" | "pyamqp" => network(Scheme::Amqp, false, rest),
-            "amqps" => network(Scheme::Amqp, true, rest),
-            "redis" => network(Scheme::Redis, false, rest),
-            "rediss" => network(Scheme::Redis, true, rest),
-            "sqlite" => file(rest),
-            "rpc" => rpc(rest),
-            "sentinel" | "redis+socket" => {
-                let what = format!("`{}://` is not supported", scheme.to_ascii_lowercase());
-                Err(error(what, "name the server itself: `redis://:password@host:6379/0`"))
+    /// `amqp://`, `pyamqp://`, `amqps://`, `redis://`, `rediss://`, `sentinel://`, `sqlite://`,
+    /// `rpc://`; or several servers of one kind with `;` between. What a URL leaves out is filled in
+    /// as Celery does; query parameters hold for all.
+    pub fn parse(urls: &str) -> Result<Address, AddressError> {
+        let mut servers = split_urls(urls).map(parse_one).collect::<Result<Vec<_>, _>>()?;
+        let all: Vec<_> = servers.iter().flat_map(|server| server.query.clone()).collect();
+        let mut first = servers.remove(0);
+        for other in &mut servers {
+            let networked = matches!(first.scheme, Scheme::Amqp | Scheme::Redis);
+            if !networked || (other.scheme, other.sentinel) != (first.scheme, first.sentinel) {
+                return Err(error("the URLs name servers of different kinds", FORMS));
             }
-            other if is_scheme(other) => {
-                Err(error(format!("`{other}://` is not a known kind of broker or store"), FORMS))
-            }
-            _ => Err(error("the URL does not start with a scheme", FORMS)),
+            // Its own come last, and count.
+            other.query = [&all[..], &other.query].concat();
         }
+        if !servers.is_empty() {
+            first.query = [&all[..], &first.query].concat();
+        }
+        first.others = servers;
+        Ok(first)
+    }
+
+    /// Each server alone, in the order in which they are to be tried.
+    pub fn servers(&self) -> Vec<Address> {
+        let first = Address { others: Vec::new(), ..self.clone() };
+        std::iter::once(first).chain(self.others.iter().cloned()).collect()
     }
 
     /// The last value of a query parameter.
@@ -91,7 +98,54 @@ impl Address {
     }
 }
 
-fn network(scheme: Scheme, tls: bool, rest: &str) -> Result<Address, AddressError> {
+fn parse_one(url: &str) -> Result<Address, AddressError> {
+    // Nothing of the text is repeated here: without `://` all of it may be a password.
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return Err(error("the URL has no scheme", FORMS));
+    };
+    match scheme.to_ascii_lowercase().as_str() {
+        "amqp" | "pyamqp" => network(Scheme::Amqp, false, 5672, rest),
+        "amqps" => network(Scheme::Amqp, true, 5671, rest),
+        "redis" => network(Scheme::Redis, false, 6379, rest),
+        "rediss" => network(Scheme::Redis, true, 6379, rest),
+        "sentinel" => sentinel(rest),
+        "sqlite" => file(rest),
+        "rpc" => rpc(rest),
+        "redis+socket" => Err(error(
+            "`redis+socket://` is not supported",
+            "name the server itself: `redis://:password@host:6379/0`",
+        )),
+        other if is_scheme(other) => {
+            Err(error(format!("`{other}://` is not a known kind of broker or store"), FORMS))
+        }
+        _ => Err(error("the URL does not start with a scheme", FORMS)),
+    }
+}
+
+/// At each `;` that another URL follows; a file's name may hold one.
+fn split_urls(urls: &str) -> impl Iterator<Item = &str> {
+    let urls = urls.trim();
+    let networked = !urls.to_ascii_lowercase().starts_with("sqlite:");
+    let mut rest = Some(if networked { urls.trim_end_matches(';') } else { urls });
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let ends = text.match_indices(';').map(|(at, _)| at);
+        let mut ends = ends.filter(|at| {
+            let scheme = text[at + 1..].split_once("://").map(|(scheme, _)| scheme.trim());
+            scheme.is_some_and(is_scheme)
+        });
+        let end = ends.next();
+        rest = end.map(|end| &text[end + 1..]);
+        Some(text[..end.unwrap_or(text.len())].trim())
+    })
+}
+
+fn network(
+    scheme: Scheme,
+    tls: bool,
+    usual_port: u16,
+    rest: &str,
+) -> Result<Address, AddressError> {
     if rest.contains('#') {
         return Err(error("the URL holds a `#`", ENCODE));
     }
@@ -115,10 +169,11 @@ fn network(scheme: Scheme, tls: bool, rest: &str) -> Result<Address, AddressErro
         user: decode(user, "user name")?,
         password: decode(password, "password")?,
         host: decode(host, "host")?.unwrap_or_else(|| "localhost".into()).to_ascii_lowercase(),
-        port: port.unwrap_or(default_port(scheme, tls)),
+        port: port.unwrap_or(usual_port),
         path: decode(path, "path")?.unwrap_or_default(),
         tls,
         query,
+        ..Address::bare(scheme)
     };
     match scheme {
         Scheme::Redis => address.path = database(&address.path)?,
@@ -132,6 +187,11 @@ fn network(scheme: Scheme, tls: bool, rest: &str) -> Result<Address, AddressErro
         }
     }
     Ok(address)
+}
+
+/// Login and database are those of the server that the sentinel names.
+fn sentinel(rest: &str) -> Result<Address, AddressError> {
+    Ok(Address { sentinel: true, ..network(Scheme::Redis, false, 26379, rest)? })
 }
 
 fn file(rest: &str) -> Result<Address, AddressError> {
@@ -176,16 +236,10 @@ impl Address {
             port: 0,
             path: String::new(),
             tls: false,
+            sentinel: false,
             query: Vec::new(),
+            others: Vec::new(),
         }
-    }
-}
-
-fn default_port(scheme: Scheme, tls: bool) -> u16 {
-    match (scheme, tls) {
-        (Scheme::Redis, _) => 6379,
-        (_, true) => 5671,
-        (_, false) => 5672,
     }
 }
 
@@ -205,7 +259,8 @@ fn database(path: &str) -> Result<String, AddressError> {
 /// `host`, `host:port`, `[v6]`, `[v6]:port`, `:port`, nothing.
 fn split_port(server: &str) -> Result<(&str, Option<u16>), AddressError> {
     if server.contains([';', ',']) {
-        return Err(error("the URL names several servers", "name one; lists are not supported"));
+        let help = "write each as a URL of its own: `redis://a:6379/0;redis://b:6379/0`";
+        return Err(error("the URL names several servers", help));
     }
     let (host, port) = match server.strip_prefix('[') {
         Some(v6) => match v6.split_once(']') {
@@ -274,6 +329,7 @@ impl fmt::Display for Address {
         let scheme = match (self.scheme, self.tls) {
             (Scheme::Amqp, false) => "amqp",
             (Scheme::Amqp, true) => "amqps",
+            (Scheme::Redis, _) if self.sentinel => "sentinel",
             (Scheme::Redis, false) => "redis",
             (Scheme::Redis, true) => "rediss",
             (Scheme::Sqlite, _) => return write!(f, "sqlite://{path}"),
@@ -290,9 +346,10 @@ impl fmt::Display for Address {
             f.write_str("@")?;
         }
         match self.host.contains(':') {
-            true => write!(f, "[{}]:{}/{path}", self.host, self.port),
-            false => write!(f, "{}:{}/{path}", self.host, self.port),
+            true => write!(f, "[{}]:{}/{path}", self.host, self.port)?,
+            false => write!(f, "{}:{}/{path}", self.host, self.port)?,
         }
+        self.others.iter().try_for_each(|other| write!(f, ";{other}"))
     }
 }
 

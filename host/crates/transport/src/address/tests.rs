@@ -62,6 +62,7 @@ fn redis_urls_are_taken_in_every_form() {
         ("redis://me:secret@host", "redis://me:**@host:6379/0", Some("secret")),
         ("redis://:p%2Fw%3F@host//2", "redis://:**@host:6379/2", Some("p/w?")),
         ("redis://:@host", "redis://host:6379/0", None),
+        ("redis://:a;b@host", "redis://:**@host:6379/0", Some("a;b")),
         ("rediss://:s@[2001:db8::7]/1", "rediss://:**@[2001:db8::7]:6379/1", Some("s")),
         ("redis://host/3?global_keyprefix=x", "redis://host:6379/3", None),
     ] {
@@ -86,6 +87,42 @@ fn sqlite_and_rpc_urls_are_taken() {
 }
 
 #[test]
+fn several_servers_are_tried_in_their_order() {
+    for (urls, shown) in [
+        ("redis://a;redis://b:7/2", vec!["redis://a:6379/0", "redis://b:7/2"]),
+        ("redis://:x@a ; rediss://:y@b;", vec!["redis://:**@a:6379/0", "rediss://:**@b:6379/0"]),
+        ("amqp://a;amqps://b", vec!["amqp://guest:**@a:5672//", "amqps://guest:**@b:5671//"]),
+        (
+            "sentinel://:pw@a/1;sentinel://b",
+            vec!["sentinel://:**@a:26379/1", "sentinel://b:26379/0"],
+        ),
+    ] {
+        let address = Address::parse(urls).expect(urls);
+        assert_eq!(address.to_string(), shown.join(";"));
+        let alone: Vec<_> = address.servers().iter().map(ToString::to_string).collect();
+        assert_eq!(alone, shown);
+    }
+    let one = Address::parse("redis://a").expect("it is valid");
+    assert_eq!(one.servers(), [one.clone()]);
+}
+
+#[test]
+fn what_one_url_asks_for_holds_for_all() {
+    let address = Address::parse("sentinel://a?x=1;sentinel://b;sentinel://c?master_name=m&x=2");
+    let address = address.expect("it is valid");
+    for (server, x) in address.servers().iter().zip(["1", "2", "2"]) {
+        assert!(server.sentinel);
+        assert_eq!(server.query_value("master_name"), Some("m"));
+        assert_eq!(server.query_value("x"), Some(x), "{server}");
+    }
+}
+
+#[test]
+fn a_files_name_may_hold_anything() {
+    check("sqlite:///a;b.db;", "sqlite:///a;b.db;", None);
+}
+
+#[test]
 fn every_part_is_found() {
     let address = Address::parse("rediss://me:pw@H:1/2?a=b+c&global_keyprefix=x%3A&a=d&e");
     let address = address.expect("it is valid");
@@ -105,13 +142,18 @@ fn what_is_no_address_is_refused_with_help() {
         ("", "has no scheme"),
         ("localhost", "has no scheme"),
         ("kafka://host", "`kafka://` is not a known kind"),
-        ("sentinel://host:26379", "`sentinel://` is not supported"),
         ("redis+socket:///run/redis.sock", "`redis+socket://` is not supported"),
         ("sqlite:///:memory:", "in memory"),
         ("sqlite://:memory:", "in memory"),
         ("sqlite:///dir/", "names no file"),
         ("rpc://host", "takes no host"),
-        ("amqp://a;amqp://b", "several servers"),
+        ("amqp://a;b", "several servers"),
+        ("amqp://a,b", "several servers"),
+        ("amqp://a;redis://b", "of different kinds"),
+        ("redis://a;sentinel://b", "of different kinds"),
+        ("rpc://;rpc://", "of different kinds"),
+        ("sqlite://a.db;sqlite://b.db", "of different kinds"),
+        ("redis://a;kafka://b", "`kafka://` is not a known kind"),
         ("amqp://host:0", "the port is not a number"),
         ("amqp://host:70000", "the port is not a number"),
         ("amqp://[::1", "lacks its `]`"),
@@ -145,7 +187,10 @@ fn a_malformed_url_never_shows_its_password() {
         "redis://:SECRET@a;b/0",
         "redis://:SECRET@[::1/0",
         "redis://SECRET/a@host/0",
-        "sentinel://:SECRET@host",
+        "sentinel://:SECRET@host:port",
+        "redis://a;redis://:SECRET@host:port",
+        "redis://:SECRET@a;redis://b/db",
+        "redis://:SECRET@a;kafka://b",
         "kafka://:SECRET@host",
         "rpc://:SECRET@host",
     ] {
