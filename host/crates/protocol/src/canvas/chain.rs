@@ -3,6 +3,7 @@
 
 use umbel_value::{Map, Value};
 
+use super::group::parts;
 use super::planner::{Call, MAX_NESTING, Place, Planner, expand, too_deep};
 use super::reference::Reference;
 use super::{CanvasError, MAX_MESSAGES};
@@ -88,25 +89,18 @@ impl Planner<'_, '_> {
 
     /// Adds a task to the steps before it, or what it consists of.
     fn splice(&mut self, task: Signature, steps: &mut Vec<Signature>) -> Result<(), CanvasError> {
-        let mut task = expand(task)?;
+        let task = expand(task)?;
         match task.kind {
             Kind::Chain => {
                 let inner = self.nested(|planner| planner.unchain(task))?;
                 steps.extend(inner);
             }
             Kind::Group => {
-                let mut tasks = task.take_tasks()?;
-                match tasks.len() {
-                    0 => {}
-                    1 => {
-                        // A group of one is that one.
-                        let only = tasks.swap_remove(0);
-                        self.nested(|planner| planner.splice(only, steps))?;
-                    }
-                    _ => {
-                        task.set_tasks(tasks);
-                        steps.push(task);
-                    }
+                let task = only(task)?;
+                match task.kind {
+                    Kind::Group if parts(&task) == 0 => {}
+                    Kind::Group => steps.push(task),
+                    _ => self.nested(|planner| planner.splice(task, steps))?,
                 }
             }
             Kind::Chord => self.nested(|planner| planner.unchain_body(task, steps))?,
@@ -200,7 +194,10 @@ fn join_groups(steps: Vec<Signature>) -> Result<Vec<Signature>, CanvasError> {
     let mut joined: Vec<Signature> = Vec::with_capacity(steps.len());
     let mut nesting = 0;
     for mut step in steps.into_iter().rev() {
-        let body = if step.kind == Kind::Chord { Some(step.take_body()?) } else { None };
+        let mut body = if step.kind == Kind::Chord { Some(step.take_body()?) } else { None };
+        if !joined.is_empty() {
+            body = body.map(only).transpose()?;
+        }
         let is_group = body.as_ref().map_or(step.kind, |body| body.kind) == Kind::Group;
         let next = if is_group { joined.pop() } else { None };
         nesting = if next.is_some() { nesting + 1 } else { 0 };
@@ -223,6 +220,19 @@ fn join_groups(steps: Vec<Signature>) -> Result<Vec<Signature>, CanvasError> {
     }
     joined.reverse();
     Ok(joined)
+}
+
+/// A group of one is that one where something follows it.
+pub(super) fn only(mut signature: Signature) -> Result<Signature, CanvasError> {
+    while signature.kind == Kind::Group {
+        let mut tasks = signature.take_tasks()?;
+        if tasks.len() != 1 {
+            signature.set_tasks(tasks);
+            break;
+        }
+        signature = expand(tasks.swap_remove(0))?;
+    }
+    Ok(signature)
 }
 
 /// Adds an error callback where the failure of this signature is noticed.

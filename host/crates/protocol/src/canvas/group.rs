@@ -2,6 +2,7 @@
 
 use umbel_value::{Map, Value};
 
+use super::chain::only;
 use super::planner::{Call, Place, Planner, expand, stand, too_deep};
 use super::reference::Reference;
 use super::{CanvasError, MAX_MESSAGES, Step};
@@ -58,14 +59,17 @@ impl Planner<'_, '_> {
     /// What follows a group is the body of a chord, whose header the group is.
     fn continue_group(
         &mut self,
-        mut group: Signature,
+        group: Signature,
         mut call: Call,
     ) -> Result<Option<Reference>, CanvasError> {
+        let id = call.options.shift_remove_entry("task_id");
+        let mut group = only(group)?;
+        if group.kind != Kind::Group {
+            return self.apply(group, call);
+        }
+        group.options.extend(id);
         let rest = call.options.shift_remove("chain").unwrap_or_default();
         let mut rest = signature::list(rest, "option `chain`")?;
-        if let Some(id) = call.options.shift_remove("task_id") {
-            group.options.insert("task_id".to_owned(), id);
-        }
         rest.reverse();
         let tasks = rest.into_iter().map(Signature::read).collect::<Result<Vec<_>, _>>()?;
         let mut body = Signature::new(Kind::Chain, names::CHAIN, Map::new());
