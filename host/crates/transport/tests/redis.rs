@@ -26,6 +26,8 @@ mod formats;
 mod leases;
 #[path = "redis/results.rs"]
 mod results;
+#[path = "redis/servers.rs"]
+mod servers;
 #[path = "redis/trouble.rs"]
 mod trouble;
 

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use redis::aio::{MultiplexedConnection, PubSub};
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo, Pipeline,
-    ProtocolVersion, PushInfo, RedisError, RedisResult, ServerErrorKind, TlsCertificates, Value,
+    AsyncConnectionConfig, Client, ErrorKind, Pipeline, ProtocolVersion, PushInfo, RedisError,
+    RedisResult, ServerErrorKind, Value,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use uuid::Uuid;
 
+use super::dial::Servers;
 use super::scripts;
 use crate::address::Address;
 use crate::broker::{BoxError, BrokerError};
@@ -23,7 +24,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long an answer may take before the connection counts as dead. Long enough for a few large
 /// messages on a disk that must sync.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Called for each push message of a connection, and when the connection ends.
 pub(super) type OnPush = Arc<dyn Fn(PushInfo) + Send + Sync>;
@@ -36,12 +37,14 @@ pub(super) struct Live {
     pub generation: u32,
     /// The server speaks RESP3: it can push.
     pub pushes: bool,
+    /// What the server was dialled with.
+    client: Arc<Client>,
 }
 
-/// One connection to the server, renewed with backoff for as long as it lives.
+/// One connection to the server, or to one of several, renewed with backoff for as long as it lives.
 pub(super) struct Link {
     address: Address,
-    client: Client,
+    servers: Servers,
     on_push: Option<OnPush>,
     current: Mutex<Option<Live>>,
     /// Held while reconnecting, so that one caller does it for all.
@@ -65,12 +68,15 @@ pub(super) enum Fault {
 }
 
 impl Link {
-    /// Connects once; fails at once when that does not work.
-    pub(super) async fn open(address: &Address, on_push: Option<OnPush>) -> Result<Link, Fault> {
-        let client = client(address)?;
+    /// Connects once; fails at once when that does not work. Sentinels are asked for `master`.
+    pub(super) async fn open(
+        address: &Address,
+        master: Option<&str>,
+        on_push: Option<OnPush>,
+    ) -> Result<Link, Fault> {
         let link = Link {
             address: address.clone(),
-            client,
+            servers: Servers::new(address, master)?,
             on_push,
             current: Mutex::new(None),
             reconnecting: tokio::sync::Mutex::default(),
@@ -111,10 +117,11 @@ impl Link {
         scripts::load().query_async(&mut live.connection.clone()).await
     }
 
-    /// A connection of its own that listens, and is not renewed.
-    pub(super) async fn subscription(&self) -> RedisResult<PubSub> {
-        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, self.client.get_async_pubsub());
-        connecting.await.map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))?
+    /// A connection of its own to the same server; listens, and is not renewed.
+    pub(super) async fn subscription(&self) -> Result<PubSub, Fault> {
+        let live = self.live().await?;
+        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, live.client.get_async_pubsub());
+        connecting.await.map_err(|late| Fault::Unreachable(late.into()))?.map_err(fault)
     }
 
     pub(super) fn close(&self) {
@@ -137,9 +144,21 @@ impl Link {
                         self.lost(&live, &why);
                     }
                 }
-                Ok(answers) => return Ok(answers),
+                Ok(answers) => {
+                    self.look_for_a_master(&live, &answers);
+                    return Ok(answers);
+                }
                 Err(why) => self.lost(&live, &why),
             }
+        }
+    }
+
+    /// Looks for another server when this one became a replica.
+    pub(super) fn look_for_a_master(&self, live: &Live, answers: &[RedisResult<Value>]) {
+        let refused = answers.iter().filter_map(|answer| answer.as_ref().err());
+        let refused = refused.filter(|why| why.code() == Some("READONLY")).last();
+        if let Some(why) = refused.filter(|_| self.servers.may_change()) {
+            self.lost(live, why);
         }
     }
 
@@ -172,26 +191,49 @@ impl Link {
         }
     }
 
+    /// Tries each server once, the one that worked last first.
     async fn connect(&self, generation: u32) -> RedisResult<Live> {
+        let mut refused = None;
+        let mut lost = None;
+        for _ in 0..self.servers.count() {
+            match self.connect_to_one(generation).await {
+                Ok(live) => return Ok(live),
+                Err(why) if is_refusal(&why) => refused = Some(why),
+                Err(why) => lost = Some(why),
+            }
+            self.servers.try_the_next();
+        }
+        // Final only if each of them refuses us.
+        Err(lost.or(refused).unwrap_or_else(|| std::io::Error::other("no server").into()))
+    }
+
+    async fn connect_to_one(&self, generation: u32) -> RedisResult<Live> {
         let connecting = async {
-            match self.dial(ProtocolVersion::RESP3).await {
-                Ok(connection) => Ok((connection, true)),
+            let client = self.servers.client().await?;
+            let (mut connection, pushes) = match self.dial(&client, ProtocolVersion::RESP3).await {
+                Ok(connection) => (connection, true),
                 // Before Redis 6, and proxies.
                 Err(why) if is_resp3_unknown(&why) => {
-                    Ok((self.dial(ProtocolVersion::RESP2).await?, false))
+                    (self.dial(&client, ProtocolVersion::RESP2).await?, false)
                 }
-                Err(why) => Err(why),
+                Err(why) => return Err(why),
+            };
+            if self.servers.may_change() {
+                must_be_master(&mut connection).await?;
             }
+            Ok(Live { connection, generation, pushes, client: Arc::new(client) })
         };
         // The library's own limit leaves out part of the handshake.
         let connecting = tokio::time::timeout(CONNECT_TIMEOUT, connecting);
-        let (connection, pushes) =
-            connecting.await.map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??;
-        Ok(Live { connection, generation, pushes })
+        connecting.await.map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))?
     }
 
-    async fn dial(&self, protocol: ProtocolVersion) -> RedisResult<MultiplexedConnection> {
-        let info = self.client.get_connection_info().clone();
+    async fn dial(
+        &self,
+        client: &Client,
+        protocol: ProtocolVersion,
+    ) -> RedisResult<MultiplexedConnection> {
+        let info = client.get_connection_info().clone();
         let settings = info.redis_settings().clone().set_protocol(protocol);
         let client = Client::open(info.set_redis_settings(settings))?;
         let mut config = AsyncConnectionConfig::new()
@@ -209,6 +251,17 @@ impl Link {
         let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
         scripts::load().query_async::<()>(&mut connection).await?;
         Ok(connection)
+    }
+}
+
+/// A replica would take nothing from us.
+async fn must_be_master(connection: &mut MultiplexedConnection) -> RedisResult<()> {
+    match redis::cmd("ROLE").query_async(connection).await {
+        Ok(Value::Array(role)) if role.first() != Some(&Value::BulkString(b"master".to_vec())) => {
+            Err(std::io::Error::other("the server is a replica").into())
+        }
+        // An operator may forbid the question.
+        _ => Ok(()),
     }
 }
 
@@ -299,68 +352,4 @@ impl Fault {
 /// A number from 0 to 1, for spreading reconnects.
 pub(super) fn spread() -> f64 {
     f64::from(Uuid::new_v4().as_bytes()[0]) / 256.0
-}
-
-/// What to dial. `rediss://` checks the certificate against the system's roots, or against those in
-/// the file that `ssl_ca_certs` names; `ssl_cert_reqs=none` checks nothing. `ssl_certfile` and
-/// `ssl_keyfile` name our own certificate. All as Celery spells them.
-fn client(address: &Address) -> Result<Client, Fault> {
-    let (host, port) = (address.host.clone(), address.port);
-    let dial = match address.tls {
-        false => ConnectionAddr::Tcp(host, port),
-        true => {
-            // Only the first call of a process has an effect; without one TLS would panic.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-            ConnectionAddr::TcpTls { host, port, insecure: !checks(address)?, tls_params: None }
-        }
-    };
-    let info = dial.into_connection_info().map_err(fault)?;
-    let mut settings =
-        info.redis_settings().clone().set_lib_name("umbel", env!("CARGO_PKG_VERSION"));
-    settings = settings.set_db(address.path.parse().unwrap_or(0));
-    if let Some(user) = &address.user {
-        settings = settings.set_username(user);
-    }
-    if let Some(password) = address.password() {
-        settings = settings.set_password(password);
-    }
-    let tcp = info.tcp_settings().clone().set_nodelay(true).set_user_timeout(ANSWER_TIMEOUT);
-    let info = info.set_redis_settings(settings).set_tcp_settings(tcp);
-    match certificates(address)? {
-        Some(certificates) if address.tls => Client::build_with_tls(info, certificates),
-        _ => Client::open(info),
-    }
-    .map_err(fault)
-}
-
-fn checks(address: &Address) -> Result<bool, Fault> {
-    match address.query_value("ssl_cert_reqs").map(str::to_ascii_lowercase).as_deref() {
-        None | Some("required" | "cert_required" | "optional" | "cert_optional") => Ok(true),
-        Some("none" | "cert_none") => Ok(false),
-        Some(_) => Err(unusable("`ssl_cert_reqs` is neither `required`, `optional` nor `none`")),
-    }
-}
-
-fn certificates(address: &Address) -> Result<Option<TlsCertificates>, Fault> {
-    let read = |name: &str| match address.query_value(name) {
-        None => Ok(None),
-        Some(path) => match std::fs::read(path) {
-            Ok(content) => Ok(Some(content)),
-            Err(why) => Err(Fault::Other(format!("cannot read `{name}` `{path}`"), why.into())),
-        },
-    };
-    let (roots, own, key) = (read("ssl_ca_certs")?, read("ssl_certfile")?, read("ssl_keyfile")?);
-    let client_tls = match (own, key) {
-        (Some(client_cert), Some(client_key)) => {
-            Some(redis::ClientTlsConfig { client_cert, client_key })
-        }
-        (None, None) => None,
-        _ => return Err(unusable("`ssl_certfile` and `ssl_keyfile` belong together")),
-    };
-    Ok((roots.is_some() || client_tls.is_some())
-        .then_some(TlsCertificates { client_tls, root_cert: roots }))
-}
-
-pub(super) fn unusable(what: &str) -> Fault {
-    Fault::Other("unusable setting in the Redis URL".into(), what.to_owned().into())
 }

@@ -55,7 +55,8 @@ pub(super) async fn start(
             waker.notify_one();
         }
     });
-    let link = Link::open(shared.link.address(), Some(on_push)).await?;
+    let master = shared.options.master_name.as_deref();
+    let link = Link::open(shared.link.address(), master, Some(on_push)).await?;
     // Unbounded, all three: none holds more than the window's deliveries and a few commands.
     let (taken, ready) = mpsc::unbounded_channel();
     let (commands, orders) = mpsc::unbounded_channel();

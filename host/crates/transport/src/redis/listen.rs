@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
-use redis::RedisResult;
 use redis::aio::PubSub;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -51,7 +50,7 @@ pub(super) async fn start(
         return Err(Fault::Closed);
     }
     let binding = names::binding("", "", &names::control_queue(node, names::CONTROL));
-    let subscription = subscribe(shared).await.map_err(fault)?;
+    let subscription = subscribe(shared).await?;
     bind(shared, &binding).await?;
     let (tell, heard) = mpsc::channel(AHEAD);
     shared.tasks.spawn(listen_for_ever(shared.clone(), subscription, binding, tell));
@@ -127,19 +126,21 @@ async fn again(shared: &Shared, binding: &str) -> PubSub {
     let mut backoff = Backoff::default();
     loop {
         tokio::time::sleep(backoff.next(spread())).await;
-        match subscribe(shared).await {
-            Ok(subscription) => match bind(shared, binding).await {
-                Ok(()) => return subscription,
-                Err(why) => warn!(error = ?why, "cannot listen yet"),
-            },
-            Err(why) => warn!(error = %why, "cannot listen yet"),
+        let listening = async {
+            let subscription = subscribe(shared).await?;
+            bind(shared, binding).await?;
+            Ok::<_, Fault>(subscription)
+        };
+        match listening.await {
+            Ok(subscription) => return subscription,
+            Err(why) => warn!(error = ?why, "cannot listen yet"),
         }
     }
 }
 
-async fn subscribe(shared: &Shared) -> RedisResult<PubSub> {
+async fn subscribe(shared: &Shared) -> Result<PubSub, Fault> {
     let mut subscription = shared.link.subscription().await?;
-    subscription.psubscribe(channel(shared)).await?;
+    subscription.psubscribe(channel(shared)).await.map_err(fault)?;
     Ok(subscription)
 }
 

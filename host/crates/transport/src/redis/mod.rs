@@ -3,6 +3,7 @@
 mod chords;
 mod connection;
 mod consume;
+mod dial;
 mod driver;
 mod keys;
 mod letters;
@@ -27,7 +28,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use umbel_protocol::message::{RawMessage, Route};
 
-use self::connection::{Fault, Link, unusable};
+use self::connection::{Fault, Link};
+use self::dial::unusable;
 use self::keys::Keys;
 pub use self::results::{RedisStore, StoreOptions};
 pub use self::rpc::RedisRpcStore;
@@ -46,6 +48,8 @@ pub struct RedisOptions {
     pub visibility_timeout: Duration,
     /// Put before every key, as it is.
     pub global_keyprefix: String,
+    /// The name that sentinels know the server by.
+    pub master_name: Option<String>,
     /// How often to look for messages that are due, though none seemed to be. `None`: every second,
     /// or four times in a visibility timeout if that is sooner.
     pub restore_interval: Option<Duration>,
@@ -56,6 +60,7 @@ impl Default for RedisOptions {
         Self {
             visibility_timeout: Duration::from_secs(3600),
             global_keyprefix: String::new(),
+            master_name: None,
             restore_interval: None,
         }
     }
@@ -65,6 +70,9 @@ impl RedisOptions {
     fn with_query(mut self, address: &Address) -> Result<RedisOptions, Fault> {
         if let Some(prefix) = address.query_value("global_keyprefix") {
             self.global_keyprefix = prefix.to_owned();
+        }
+        if let Some(master) = address.query_value("master_name") {
+            self.master_name = Some(master.to_owned());
         }
         if let Some(seconds) = address.query_value("visibility_timeout") {
             let seconds = seconds.parse().ok().and_then(|s| Duration::try_from_secs_f64(s).ok());
@@ -114,7 +122,7 @@ impl RedisBroker {
     ) -> Result<RedisBroker, BrokerError> {
         let opening = async {
             let options = options.with_query(&address)?;
-            let link = Link::open(&address, None).await?;
+            let link = Link::open(&address, options.master_name.as_deref(), None).await?;
             Ok((options, link))
         };
         let (options, link) = opening.await.map_err(|fault: Fault| fault.broker(&address))?;

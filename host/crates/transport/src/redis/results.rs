@@ -54,6 +54,8 @@ pub struct StoreOptions {
     /// Put before every key, with `_` between unless it ends with one of `:_-.`. The URL's query
     /// parameter of that name comes first.
     pub global_keyprefix: String,
+    /// The name that sentinels know the server by. The URL's query parameter comes first.
+    pub master_name: Option<String>,
 }
 
 impl Default for StoreOptions {
@@ -66,6 +68,7 @@ impl Default for StoreOptions {
             chord_join_timeout: Duration::from_secs(3),
             chord_ordered: true,
             global_keyprefix: String::new(),
+            master_name: None,
         }
     }
 }
@@ -87,9 +90,13 @@ impl RedisStore {
     /// repaired inside.
     pub async fn connect(
         address: Address,
-        options: StoreOptions,
+        mut options: StoreOptions,
     ) -> Result<RedisStore, StoreError> {
-        let link = Link::open(&address, None).await.map_err(|fault| fault.store(&address))?;
+        if let Some(master) = address.query_value("master_name") {
+            options.master_name = Some(master.to_owned());
+        }
+        let opening = Link::open(&address, options.master_name.as_deref(), None);
+        let link = opening.await.map_err(|fault| fault.store(&address))?;
         let prefix = address.query_value("global_keyprefix").unwrap_or(&options.global_keyprefix);
         Ok(RedisStore {
             link,
@@ -166,7 +173,8 @@ impl RedisStore {
             .get_or_try_init(|| {
                 let listeners = self.listeners.clone();
                 let on_push = Arc::new(move |push| listeners.hear(push));
-                Link::open(self.link.address(), Some(on_push))
+                let master = self.options.master_name.as_deref();
+                Link::open(self.link.address(), master, Some(on_push))
             })
             .await
     }

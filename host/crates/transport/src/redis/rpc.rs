@@ -43,7 +43,8 @@ impl RedisRpcStore {
     ) -> Result<RedisRpcStore, StoreError> {
         let opening = async {
             let options = options.with_query(&address)?;
-            Ok((Keys::new(&options.global_keyprefix), Link::open(&address, None).await?))
+            let link = Link::open(&address, options.master_name.as_deref(), None).await?;
+            Ok((Keys::new(&options.global_keyprefix), link))
         };
         let (keys, link) = opening.await.map_err(|fault: Fault| fault.store(&address))?;
         let own = Uuid::new_v4().to_string();
@@ -52,7 +53,7 @@ impl RedisRpcStore {
 
     async fn send(&self, queue: &str, record: &ResultRecord, id: &str) -> Result<(), Fault> {
         let envelope = Envelope {
-            message: reply_message(record, id),
+            message: reply_message(record, id, Default::default()),
             route: Route::queue(queue),
             tag: Uuid::new_v4().to_string(),
             redelivered: false,

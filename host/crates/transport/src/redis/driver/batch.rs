@@ -56,7 +56,10 @@ impl Driver {
                 }
                 Ok(())
             }
-            Ok(answers) => self.digest(steps, answers),
+            Ok(answers) => {
+                self.link.look_for_a_master(&live, &answers);
+                self.digest(steps, answers)
+            }
             // Whatever was under way is sent again: settling twice changes nothing, and a take
             // goes by its number.
             Err(why) => {
