@@ -146,10 +146,11 @@ impl Submissions {
         }
         let ids = &mut outgoing.ids;
         let plan = lend(&self.worker, Some(&self.message), &mut || ids.next(), plan);
-        let Plan { steps, children } = plan.map_err(|why| OutboxError::Invalid(why.to_string()))?;
+        let plan = plan.map_err(|why| OutboxError::Invalid(why.to_string()))?;
+        let Plan { steps, children, result } = plan;
         let messages = steps.iter().filter(|step| matches!(step, Step::Send { .. })).count();
         outgoing.count(u32::try_from(messages).unwrap_or(u32::MAX), &self.policy)?;
-        let tuple = children.last().cloned().unwrap_or_default();
+        let tuple = result.unwrap_or_default();
         outgoing.sent.children.extend(children);
         outgoing.waiting.extend(first);
         let depth = self.depth().saturating_add(1);

@@ -4,7 +4,7 @@
 use umbel_value::{Map, Value};
 
 use super::group::parts;
-use super::planner::{Call, MAX_NESTING, Place, Planner, expand, too_deep};
+use super::planner::{Call, MAX_NESTING, Place, Planner, Sent, expand, too_deep};
 use super::reference::Reference;
 use super::{CanvasError, MAX_MESSAGES};
 use crate::signature::{self, Kind, Signature};
@@ -18,7 +18,7 @@ impl Planner<'_, '_> {
         &mut self,
         mut chain: Signature,
         call: Call,
-    ) -> Result<Option<Reference>, CanvasError> {
+    ) -> Result<Option<Sent>, CanvasError> {
         let mut options = std::mem::take(&mut chain.options);
         options.extend(call.options.into_iter().filter(|(_, value)| !value.is_null()));
         let mut steps = self.steps(chain.take_tasks()?)?;
@@ -33,7 +33,7 @@ impl Planner<'_, '_> {
             index: super::task::small(&options, "group_index")?,
             chord: options.get("chord").filter(|chord| !chord.is_null()).cloned(),
         };
-        self.freeze_steps(&mut steps, place)?;
+        let result = self.freeze_steps(&mut steps, place)?;
         options.retain(|key, _| !OWN_OPTIONS.contains(&key.as_str()));
         let outer = options.shift_remove("chain").unwrap_or_default();
         let mut rest = signature::list(outer, "option `chain`")?;
@@ -42,7 +42,8 @@ impl Planner<'_, '_> {
         rest.extend(steps.rev().map(Signature::into_value));
         options.insert("chain".to_owned(), rest.into());
         let args = if chain.immutable { chain.args } else { [call.args, chain.args].concat() };
-        self.apply(first, Call { args, kwargs: call.kwargs, options })
+        let sent = self.apply(first, Call { args, kwargs: call.kwargs, options })?;
+        Ok(sent.map(|sent| Sent { result, ..sent }))
     }
 
     pub(super) fn freeze_chain(

@@ -4,7 +4,7 @@ use umbel_value::{Map, Value};
 
 use super::chain::link_error;
 use super::group::{Header, Members};
-use super::planner::{Call, Place, Planner};
+use super::planner::{Call, Place, Planner, Sent};
 use super::reference::Reference;
 use super::{CanvasError, Step};
 use crate::signature::{self, Kind, Signature, merged};
@@ -14,7 +14,7 @@ impl Planner<'_, '_> {
         &mut self,
         mut chord: Signature,
         call: Call,
-    ) -> Result<Option<Reference>, CanvasError> {
+    ) -> Result<Option<Sent>, CanvasError> {
         let mut header = chord.take_header()?;
         let mut body = chord.take_body()?;
         let mut options = std::mem::take(&mut chord.options);
@@ -30,7 +30,7 @@ impl Planner<'_, '_> {
         body.options.extend(inherited.map(|(key, value)| (key.clone(), value.clone())));
         let root = signature::text(&body.options, "root_id")?;
         let place = Place { id, root, group: Some(group.clone()), ..Place::default() };
-        self.freeze(&mut body, place.clone())?;
+        let mut result = self.freeze(&mut body, place.clone())?;
 
         let within = Place { id: None, ..place };
         let Members { signatures, references } = self.freeze_members(&mut header, &within)?;
@@ -51,7 +51,8 @@ impl Planner<'_, '_> {
         take(&mut options, &["task_id", "chord", "group_id", "group_index"]);
         let header = Header { counted: Some(group), body: body.into_value() };
         self.send_members(signatures, Some(header), Call { args, kwargs, options })?;
-        Ok(Some(reference.unwrapped()))
+        result.after(reference.clone());
+        Ok(Some(Sent { child: reference.unwrapped(), result }))
     }
 
     pub(super) fn freeze_chord(

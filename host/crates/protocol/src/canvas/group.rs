@@ -3,7 +3,7 @@
 use umbel_value::{Map, Value};
 
 use super::chain::only;
-use super::planner::{Call, Place, Planner, expand, stand, too_deep};
+use super::planner::{Call, Place, Planner, Sent, expand, stand, too_deep};
 use super::reference::Reference;
 use super::{CanvasError, MAX_MESSAGES, Step};
 use crate::names;
@@ -27,7 +27,7 @@ impl Planner<'_, '_> {
         &mut self,
         mut group: Signature,
         call: Call,
-    ) -> Result<Option<Reference>, CanvasError> {
+    ) -> Result<Option<Sent>, CanvasError> {
         // A group that ends a chord's part belongs to that chord's group.
         let outer = signature::text(&group.options, "group_id")?;
         let mut options = merged(std::mem::take(&mut group.options), call.options);
@@ -53,7 +53,7 @@ impl Planner<'_, '_> {
             body,
         });
         self.send_members(signatures, header, Call { options, ..call })?;
-        Ok(Some(Reference::group(id, references).unwrapped()))
+        Ok(Sent::whole(Reference::group(id, references).unwrapped()))
     }
 
     /// What follows a group is the body of a chord, whose header the group is.
@@ -61,7 +61,7 @@ impl Planner<'_, '_> {
         &mut self,
         group: Signature,
         mut call: Call,
-    ) -> Result<Option<Reference>, CanvasError> {
+    ) -> Result<Option<Sent>, CanvasError> {
         let id = call.options.shift_remove_entry("task_id");
         let mut group = only(group)?;
         if group.kind != Kind::Group {

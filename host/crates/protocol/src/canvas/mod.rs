@@ -44,6 +44,9 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Result tuples (PROTOCOL 4.5) of what was sent, in order: the sender's children.
     pub children: Vec<Value>,
+    /// The result tuple of what the canvas ends with: the last step of a chain, the body of a chord.
+    /// `None` if nothing was sent.
+    pub result: Option<Value>,
 }
 
 /// One thing to be done.

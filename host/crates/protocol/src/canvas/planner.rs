@@ -34,6 +34,21 @@ pub(super) struct Place {
     pub(super) chord: Option<Value>,
 }
 
+/// What came of a canvas.
+pub(super) struct Sent {
+    /// What the sender lists among its children: who was sent at once.
+    pub(super) child: Reference,
+    /// Whose result is the result of the whole.
+    pub(super) result: Reference,
+}
+
+impl Sent {
+    /// What was sent at once is the whole.
+    pub(super) fn whole(reference: Reference) -> Option<Sent> {
+        Some(Sent { child: reference.clone(), result: reference })
+    }
+}
+
 pub(super) struct Planner<'a, 'b> {
     pub(super) sender: &'a mut Sender<'b>,
     pub(super) plan: Plan,
@@ -49,24 +64,26 @@ impl<'a, 'b> Planner<'a, 'b> {
 
     /// Applies a signature for the sender itself, who keeps what was sent as its child.
     pub(super) fn start(&mut self, signature: Signature, call: Call) -> Result<(), CanvasError> {
-        let child = self.apply(signature, call)?;
-        self.plan.children.extend(child.map(Reference::into_value));
+        if let Some(Sent { child, result }) = self.apply(signature, call)? {
+            self.plan.children.push(child.into_value());
+            self.plan.result = Some(result.into_value());
+        }
         Ok(())
     }
 
-    /// Plans the messages of a signature; gives what the sender keeps as its child.
+    /// Plans the messages of a signature; `None` if there are none.
     pub(super) fn apply(
         &mut self,
         signature: Signature,
         call: Call,
-    ) -> Result<Option<Reference>, CanvasError> {
+    ) -> Result<Option<Sent>, CanvasError> {
         self.nested(|planner| {
             let signature = expand(signature)?;
             match signature.kind {
                 Kind::Chain => planner.apply_chain(signature, call),
                 Kind::Group => planner.apply_group(signature, call),
                 Kind::Chord => planner.apply_chord(signature, call),
-                _ => planner.apply_task(signature, call).map(Some),
+                _ => planner.apply_task(signature, call).map(Sent::whole),
             }
         })
     }

@@ -71,6 +71,8 @@ fn a_chain_is_sent_as_celery_sends_it() {
     ];
     let plan = check_client(&chain(&steps), &[first, mul, echo], "redis-chain");
     assert_eq!(plan.children, [canvas::result_tuple(first)]);
+    let parents = format!(r#"[["{echo}", [["{mul}", [["{first}", null], null]], null]], null]"#);
+    assert_eq!(plan.result, Some(json(&parents)));
     // Nested chains are one chain.
     let nested = chain(&[steps[0].clone(), chain(&[chain(&steps[1..2]), steps[2].clone()])]);
     check_client(&nested, &[first, mul, echo], "redis-chain");
@@ -110,11 +112,18 @@ fn a_chord_is_sent_as_celery_sends_it() {
     let gid = parts[0].group.clone().unwrap();
     let body = parts[0].embed.chord.as_ref().unwrap().get("options").unwrap();
     let body = body.get("task_id").unwrap().as_str().unwrap().to_owned();
-    let header = [task("lab.add", "[1, 1]"), task("lab.add", "[2, 2]")];
+    let tasks = [task("lab.add", "[1, 1]"), task("lab.add", "[2, 2]")];
     let ids = [&gid, &body, &parts[0].id, &parts[1].id].map(String::as_str);
-    let plan = check_client(&chord(&header, &task("lab.xsum", "[]")), &ids, "redis-chord");
+    let plan = check_client(&chord(&tasks, &task("lab.xsum", "[]")), &ids, "redis-chord");
     let size = Step::Size { group: gid.clone(), size: 2 };
     assert_eq!(plan.steps.iter().position(|step| *step == size), Some(1));
+    let header = json(&format!(
+        r#"[["{gid}", null], [[["{}", null], null], [["{}", null], null]]]"#,
+        parts[0].id, parts[1].id
+    ));
+    assert_eq!(plan.children, std::slice::from_ref(&header));
+    let whole = vec![vec![body.into(), header].into(), Value::Null];
+    assert_eq!(plan.result, Some(whole.into()));
     let errback = format!(r#"{{"link_error": [{}]}}"#, plain("lab.eb_old"));
     let parts = recorded::tasks("redis-chord-errback-body");
     let body = "afd4210e-3eca-40a5-8cc3-b5507b63bf89";
