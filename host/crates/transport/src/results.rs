@@ -111,12 +111,13 @@ pub struct Reply {
 pub(crate) fn reply_message(
     record: &ResultRecord,
     correlation_id: &str,
+    serializer: umbel_protocol::body::Serializer,
 ) -> umbel_protocol::message::RawMessage {
     let id = if correlation_id.is_empty() { &record.id } else { correlation_id };
     umbel_protocol::message::RawMessage {
         properties: umbel_protocol::message::Properties {
-            content_type: Some("application/json".into()),
-            content_encoding: Some("utf-8".into()),
+            content_type: Some(serializer.content_type().into()),
+            content_encoding: Some(serializer.content_encoding().into()),
             correlation_id: Some(id.to_owned()),
             // Gone when the server restarts; so is the queue.
             delivery_mode: Some(1),
@@ -124,7 +125,7 @@ pub(crate) fn reply_message(
             ..Default::default()
         },
         headers: Default::default(),
-        body: record.to_json().into(),
+        body: record.encode(umbel_protocol::body::Content { serializer, compression: None }).into(),
     }
 }
 

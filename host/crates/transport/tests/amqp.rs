@@ -4,10 +4,16 @@
 
 #[path = "amqp/bench.rs"]
 mod bench;
+#[path = "amqp/control.rs"]
+mod control;
+#[path = "amqp/delays.rs"]
+mod delays;
 #[path = "amqp/faults.rs"]
 mod faults;
 #[path = "amqp/golden.rs"]
 mod golden;
+#[path = "amqp/letters.rs"]
+mod letters;
 #[path = "amqp/queues.rs"]
 mod queues;
 #[path = "amqp/servers.rs"]

@@ -35,9 +35,9 @@ pub(crate) struct Link {
 
 impl Link {
     /// Dials nothing yet. `purpose` is shown in the server's list of connections.
-    pub(crate) fn new(address: Address, options: AmqpOptions, purpose: &'static str) -> Arc<Self> {
+    pub(crate) fn new(address: &Address, options: AmqpOptions, purpose: &'static str) -> Arc<Self> {
         Arc::new(Self {
-            addresses: vec![address],
+            addresses: address.servers(),
             turn: AtomicUsize::new(0),
             options,
             closed: CancellationToken::new(),

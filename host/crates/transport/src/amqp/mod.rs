@@ -53,14 +53,14 @@ impl AmqpBroker {
         address: Address,
         options: AmqpOptions,
     ) -> Result<AmqpBroker, BrokerError> {
-        let consuming = Link::new(address.clone(), options.clone(), "consumer");
+        let consuming = Link::new(&address, options.clone(), "consumer");
         consuming.connection().await?;
-        let publishing = Link::new(address.clone(), options.clone(), "publisher");
+        let publishing = Link::new(&address, options.clone(), "publisher");
         Ok(AmqpBroker {
             morgue: Morgue::new(consuming.clone()),
             consuming,
             publisher: Publisher::new(publishing),
-            listening: Link::new(address, options, "remote control"),
+            listening: Link::new(&address, options, "remote control"),
             pumps: TaskTracker::new(),
         })
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use umbel_protocol::body::Serializer;
 use umbel_protocol::names;
 use umbel_value::{Map, Value};
 
@@ -26,7 +27,7 @@ pub struct AmqpOptions {
     pub queue_type: QueueType,
     /// The highest priority in queues whose arguments do not say. Quorum queues have none.
     pub max_priority: Option<u8>,
-    /// Consume from queues that exist with other arguments, instead of a conflict.
+    /// Consume from any queue that exists with other arguments, instead of a conflict.
     pub accept_existing: bool,
     /// What kind the queues are in which delayed messages wait.
     pub delayed_type: QueueType,
@@ -34,6 +35,8 @@ pub struct AmqpOptions {
     pub dead_letter_queue: Option<String>,
     /// The prefix of the exchanges of remote control.
     pub control: String,
+    /// How `rpc://` results are written; as in Celery, they are never compressed.
+    pub result_serializer: Serializer,
     /// `rpc://` results survive a restart of the server.
     pub result_persistent: bool,
 }
@@ -51,6 +54,8 @@ pub struct QueueOptions {
     /// Everybody who consumes gets every message: the name is a fanout exchange's, and each
     /// consumer has a queue of its own behind it, which goes away with it.
     pub broadcast: bool,
+    /// Consume from it even if it exists with other arguments.
+    pub accept_existing: bool,
 }
 
 /// How an exchange chooses queues.
@@ -86,13 +91,15 @@ impl Default for AmqpOptions {
             delayed_type: QueueType::Quorum,
             dead_letter_queue: None,
             control: names::CONTROL.into(),
+            result_serializer: Serializer::Json,
             result_persistent: false,
         }
     }
 }
 
 impl QueueType {
-    pub(crate) fn as_str(self) -> &'static str {
+    /// The server's word for it.
+    pub fn as_str(self) -> &'static str {
         match self {
             QueueType::Classic => "classic",
             QueueType::Quorum => "quorum",
@@ -103,6 +110,11 @@ impl QueueType {
 impl AmqpOptions {
     pub(crate) fn is_broadcast(&self, queue: &str) -> bool {
         self.queues.get(queue).is_some_and(|options| options.broadcast)
+    }
+
+    pub(crate) fn accepts_existing(&self, queue: &str) -> bool {
+        self.accept_existing
+            || self.queues.get(queue).is_some_and(|options| options.accept_existing)
     }
 
     pub(crate) fn is_quorum(&self, queue: &str) -> bool {

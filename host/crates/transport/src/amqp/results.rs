@@ -10,6 +10,7 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 use tokio::sync::{Mutex, Notify};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
+use umbel_protocol::body::Serializer;
 use umbel_protocol::message::Route;
 use umbel_protocol::record::{ResultRecord, State};
 
@@ -35,18 +36,20 @@ pub struct RpcStore {
     /// The reply queue, once it is consumed from.
     queue: Mutex<Option<String>>,
     listeners: TaskTracker,
+    serializer: Serializer,
     persistent: bool,
 }
 
 impl RpcStore {
     /// Connects at once; fails when the server cannot be reached or refuses us.
     pub async fn connect(address: Address, options: AmqpOptions) -> Result<RpcStore, StoreError> {
-        let publishing = Link::new(address.clone(), options.clone(), "results");
+        let publishing = Link::new(&address, options.clone(), "results");
         publishing.connection().await.map_err(store_error)?;
         Ok(RpcStore {
+            serializer: options.result_serializer,
             persistent: options.result_persistent,
             publisher: Publisher::new(publishing),
-            receiving: Link::new(address, options, "replies"),
+            receiving: Link::new(&address, options, "replies"),
             inbox: Arc::new(Inbox::default()),
             queue: Mutex::new(None),
             listeners: TaskTracker::new(),
@@ -60,7 +63,7 @@ impl ResultStore for RpcStore {
         let Some(queue) = reply.reply_to.as_deref().filter(|queue| !queue.is_empty()) else {
             return Ok(());
         };
-        let mut message = reply_message(record, &reply.correlation_id);
+        let mut message = reply_message(record, &reply.correlation_id, self.serializer);
         if self.persistent {
             message.properties.delivery_mode = Some(2);
         }
@@ -131,7 +134,9 @@ struct Records {
 
 impl Inbox {
     fn take(&self, delivery: &lapin::message::Delivery) {
-        match ResultRecord::from_json(&delivery.data) {
+        let content_type = delivery.properties.content_type().as_ref();
+        let serializer = content_type.and_then(|kind| Serializer::named(kind.as_str()));
+        match ResultRecord::decode(&delivery.data, serializer.unwrap_or_default()) {
             Ok(record) => {
                 self.records().insert(record);
                 self.arrival.notify_waiters();

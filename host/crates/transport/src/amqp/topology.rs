@@ -55,7 +55,7 @@ pub(crate) async fn declare(
     let options = &link.options;
     let (exchange, kind, key) = options.binding(&queue.name);
     let mut declarer = Declarer::new(link, connection);
-    declarer.refuse = existing == Existing::Refuse && !options.accept_existing;
+    declarer.refuse = existing == Existing::Refuse && !options.accepts_existing(&queue.name);
     let exchange = short(exchange)?;
     declarer.exchange(&exchange, kind.into(), true).await?;
     let declare = QueueDeclareOptions {

@@ -101,6 +101,26 @@ impl Bench {
         (connection, channel)
     }
 
+    /// The names of all queues.
+    pub(crate) async fn queues(&self) -> Vec<String> {
+        let (node, vhost) = (self.node, self.vhost.clone());
+        let answer = blocking(move || {
+            node.evaluate(&format!(
+                "[binary_to_list(Name) || Q <- rabbit_amqqueue:list(<<\"{vhost}\">>), \
+                 {{resource, _, _, Name}} <- [amqqueue:get_name(Q)]]."
+            ))
+        })
+        .await;
+        answer.split('"').skip(1).step_by(2).map(str::to_owned).collect()
+    }
+
+    /// How many bindings there are, those to the default exchange among them.
+    pub(crate) async fn count_bindings(&self) -> usize {
+        let (node, vhost) = (self.node, self.vhost.clone());
+        let count = format!("length(rabbit_binding:list(<<\"{vhost}\">>)).");
+        blocking(move || node.evaluate(&count)).await.trim().parse().unwrap()
+    }
+
     /// Ready and unsettled messages of a queue.
     pub(crate) async fn depth(&self, queue: &str) -> (u32, u32) {
         let (node, vhost, queue) = (self.node, self.vhost.clone(), queue.to_owned());

@@ -9,6 +9,7 @@ use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use umbel_harness::rabbitmq::RabbitMq;
+use umbel_protocol::message::Route;
 use umbel_transport::address::Address;
 use umbel_transport::amqp::{AmqpBroker, AmqpOptions};
 use umbel_transport::broker::{Broker, BrokerError, Consumer};
@@ -207,4 +208,80 @@ async fn a_line_that_is_dead_without_a_word_is_noticed() {
     }
     assert_eq!(body(&delivery), "after");
     ack(delivery).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_short_of_memory_delays_publishing_alone() {
+    let node = blocking(RabbitMq::start).await;
+    let broker = Arc::new(connect(&node.url("/")).await);
+    let mut consumer = consume(&broker, &["q"], 1).await;
+    publish_numbers(&broker, "q", 3).await;
+    let node = blocking(move || {
+        node.evaluate("vm_memory_monitor:set_vm_memory_high_watermark(0.0).");
+        node
+    })
+    .await;
+    let waiting = tokio::spawn({
+        let broker = broker.clone();
+        async move { publish(&broker, "q", "late").await }
+    });
+    take_all(&mut consumer, 3).await;
+    nothing_comes(&mut consumer).await;
+    assert!(!waiting.is_finished(), "a server without memory takes messages");
+
+    let _node = blocking(move || {
+        node.evaluate("vm_memory_monitor:set_vm_memory_high_watermark(0.4).");
+        node
+    })
+    .await;
+    soon("the publish", waiting).await.unwrap();
+    let delivery = next(&mut consumer).await;
+    assert_eq!(body(&delivery), "late");
+    ack(delivery).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn closing_does_not_wait_for_a_server_short_of_memory() {
+    let node = blocking(RabbitMq::start).await;
+    let options = AmqpOptions { connect_timeout: Duration::from_secs(1), ..AmqpOptions::default() };
+    let address = Address::parse(&node.url("/")).unwrap();
+    let broker = Arc::new(AmqpBroker::connect(address, options).await.unwrap());
+    publish(&broker, "q", "x").await;
+    let _node = blocking(move || {
+        node.evaluate("vm_memory_monitor:set_vm_memory_high_watermark(0.0).");
+        node
+    })
+    .await;
+    let waiting = tokio::spawn({
+        let broker = broker.clone();
+        async move { broker.publish(&Route::queue("q"), &message("late")).await }
+    });
+    tokio::time::sleep(QUIET).await;
+    let begin = std::time::Instant::now();
+    soon("close", broker.close()).await;
+    let refused = soon("the publish", waiting).await.unwrap();
+    assert!(matches!(refused, Err(BrokerError::Closed)), "{refused:?}");
+    assert!(begin.elapsed() < Duration::from_secs(10));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_delivery_that_was_held_too_long_for_the_server_comes_again() {
+    let node = blocking(RabbitMq::start).await;
+    // A channel looks at the time each tick.
+    let node = blocking(move || {
+        node.evaluate(
+            "application:set_env(rabbit, consumer_timeout, 500), \
+             application:set_env(rabbit, channel_tick_interval, 100).",
+        );
+        node
+    })
+    .await;
+    let broker = connect(&node.url("/")).await;
+    let mut consumer = consume(&broker, &["q"], 1).await;
+    publish(&broker, "q", "x").await;
+    let held = next(&mut consumer).await;
+    let again = next(&mut consumer).await;
+    assert!(again.redelivered);
+    ack(again).await;
+    assert!(matches!(settle(held, Settlement::Ack).await, Err(BrokerError::Stale)));
 }

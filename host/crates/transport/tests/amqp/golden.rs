@@ -4,9 +4,12 @@ use std::fs;
 use std::path::PathBuf;
 
 use lapin::ExchangeKind;
-use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
-use lapin::types::FieldTable;
+use lapin::options::{
+    ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
+};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
 use umbel_protocol::message::{Properties, RawMessage, Route};
+use umbel_transport::amqp::{AmqpOptions, ExchangeType, QueueOptions};
 use umbel_transport::broker::Broker;
 use umbel_value::{Map, Value};
 
@@ -104,6 +107,101 @@ async fn what_is_declared_is_what_a_worker_of_celery_declares() {
         let after = bench.depth(queue).await;
         assert_eq!(after.0 + after.1, before.0 + before.1 + 1, "{binding}");
     }
+}
+
+/// Queues that are not Celery's defaults.
+fn options() -> AmqpOptions {
+    let entry = |key: &str, value: Value| Map::from_iter([(key.to_owned(), value)]);
+    let quorum = QueueOptions {
+        exchange: Some("qqx".into()),
+        exchange_type: ExchangeType::Topic,
+        arguments: entry("x-queue-type", Value::Text("quorum".into())),
+        ..QueueOptions::default()
+    };
+    let highest = QueueOptions {
+        arguments: entry("x-max-priority", Value::Int(10)),
+        ..QueueOptions::default()
+    };
+    let broadcast = QueueOptions { broadcast: true, ..QueueOptions::default() };
+    let queues = [("qq", quorum), ("prioq", highest), ("bcast_tasks", broadcast)];
+    AmqpOptions {
+        queues: queues.map(|(name, options)| (name.to_owned(), options)).into(),
+        ..AmqpOptions::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn queues_with_options_and_the_levels_of_delay_are_declared_as_celery_does() {
+    let topology = Value::from_json(include_bytes!("celery-queue-options.json")).unwrap();
+    let bench = Bench::start().await;
+    let broker = bench.broker_with(options()).await;
+    let _consumer = consume(&broker, &["qq", "prioq", "bcast_tasks"], 3).await;
+    let ours = bench.queues().await;
+    let [private] = &ours.iter().filter(|name| name.starts_with("bcast.")).collect::<Vec<_>>()[..]
+    else {
+        panic!("a broadcast has one queue for each consumer: {ours:?}");
+    };
+    let named = |value: &Value, key: &str| match text(member(value, key)).unwrap() {
+        name if name.starts_with("bcast.") => ShortString::from(private.as_str()),
+        name => ShortString::from(name),
+    };
+
+    // The server refuses what differs from what is there.
+    let (_connection, channel) = bench.plain().await;
+    let is = |value: &Value, key: &str| *member(value, key) == Value::Bool(true);
+    for exchange in list(member(&topology, "exchanges")) {
+        let options = ExchangeDeclareOptions {
+            durable: is(exchange, "durable"),
+            ..ExchangeDeclareOptions::default()
+        };
+        let kind = ExchangeKind::Custom(text(member(exchange, "type")).unwrap());
+        let name = named(exchange, "name");
+        channel.exchange_declare(name, kind, options, FieldTable::default()).await.unwrap();
+    }
+    for queue in list(member(&topology, "queues")) {
+        let options = QueueDeclareOptions {
+            durable: is(queue, "durable"),
+            auto_delete: is(queue, "auto_delete"),
+            exclusive: is(queue, "exclusive"),
+            ..QueueDeclareOptions::default()
+        };
+        let arguments = table(member(queue, "arguments"));
+        channel.queue_declare(named(queue, "name"), options, arguments).await.unwrap();
+    }
+    // Nothing is there that Celery does not declare, and nothing is missing.
+    let count = list(member(&topology, "queues")).len();
+    assert_eq!(bench.queues().await.len(), count, "{ours:?}");
+    let before = bench.count_bindings().await;
+    let none = FieldTable::default;
+    for binding in list(member(&topology, "bindings")) {
+        let (from, to) = (named(binding, "source"), named(binding, "destination"));
+        let key = named(binding, "routing_key");
+        let done = match text(member(binding, "destination_type")).as_deref() {
+            Some("queue") => {
+                channel.queue_bind(to, from, key, QueueBindOptions::default(), none()).await
+            }
+            _ => channel.exchange_bind(to, from, key, ExchangeBindOptions::default(), none()).await,
+        };
+        done.unwrap();
+    }
+    assert_eq!(bench.count_bindings().await, before);
+    // Each queue is bound to the default exchange as well.
+    assert_eq!(before, list(member(&topology, "bindings")).len() + count);
+}
+
+fn table(arguments: &Value) -> FieldTable {
+    let Value::Map(arguments) = arguments else { panic!("{arguments:?} is no table") };
+    let mut table = FieldTable::default();
+    for (key, value) in arguments {
+        let value = match value {
+            Value::Int(number) => {
+                i32::try_from(*number).map_or(AMQPValue::LongLongInt(*number), AMQPValue::LongInt)
+            }
+            other => AMQPValue::LongString(text(other).unwrap().into()),
+        };
+        table.insert(key.as_str().into(), value);
+    }
+    table
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

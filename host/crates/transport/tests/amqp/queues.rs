@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use umbel_protocol::message::Route;
-use umbel_transport::amqp::{AmqpOptions, QueueOptions};
+use umbel_transport::amqp::{AmqpOptions, ExchangeType, QueueOptions};
 use umbel_transport::broker::{Broker, BrokerError};
 use umbel_transport::delivery::Settlement;
 use umbel_value::{Map, Value};
@@ -235,4 +235,54 @@ async fn a_busy_queue_may_use_the_whole_window_while_others_are_idle() {
     }
     nothing_comes(&mut consumer).await;
     join_all(held.into_iter().map(ack)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everybody_gets_what_is_sent_to_a_broadcast() {
+    let bench = Bench::start().await;
+    let broadcast = || options("news", QueueOptions { broadcast: true, ..QueueOptions::default() });
+    let (one, two) = (bench.broker_with(broadcast()).await, bench.broker_with(broadcast()).await);
+    let mut consumers = [consume(&one, &["news"], 2).await, consume(&two, &["news"], 2).await];
+    publish(&one, "news", "x").await;
+    for consumer in &mut consumers {
+        let delivery = next(consumer).await;
+        assert_eq!((&*delivery.queue, &*delivery.route.exchange), ("news", "news"));
+        ack(delivery).await;
+        nothing_comes(consumer).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broadcast_that_nobody_hears_is_no_error() {
+    let bench = Bench::start().await;
+    let broadcast = options("news", QueueOptions { broadcast: true, ..QueueOptions::default() });
+    publish(&bench.broker_with(broadcast).await, "news", "x").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_published_to_a_topic_exchange_waits_for_its_consumer() {
+    let bench = Bench::start().await;
+    let topic = QueueOptions {
+        exchange: Some("tx".into()),
+        exchange_type: ExchangeType::Topic,
+        routing_key: Some("a.#".into()),
+        ..QueueOptions::default()
+    };
+    let broker = bench.broker_with(options("tq", topic)).await;
+    let route = Route { exchange: "tx".into(), routing_key: "a.b".into() };
+    soon("publish", broker.publish(&route, &message("x"))).await.unwrap();
+    let mut consumer = consume(&broker, &["tq"], 1).await;
+    let delivery = next(&mut consumer).await;
+    assert_eq!((&*delivery.queue, &delivery.route), ("tq", &route));
+    ack(delivery).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn arguments_that_the_server_does_not_know_are_named() {
+    let bench = Bench::start().await;
+    let impossible = arguments("q", &[("x-max-priority", Value::Int(-1))]);
+    let broker = bench.broker_with(impossible).await;
+    let (route, message) = (Route::queue("q"), message("x"));
+    let error = soon("publish", broker.publish(&route, &message)).await.unwrap_err();
+    assert!(told(&error).contains("invalid arg 'x-max-priority'"), "{}", told(&error));
 }

@@ -1,11 +1,17 @@
 //! Reaching a server, and being refused by one.
 
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
+use umbel_harness::rabbitmq::RabbitMq;
+use umbel_protocol::body::Serializer;
+use umbel_protocol::record::{ResultRecord, State};
 use umbel_transport::address::Address;
 use umbel_transport::amqp::{AmqpBroker, AmqpOptions, RpcStore};
 use umbel_transport::broker::{Broker, BrokerError};
 use umbel_transport::results::{Reply, ResultStore, StoreError};
+use umbel_value::Value;
 
 use super::bench::*;
 
@@ -93,10 +99,8 @@ async fn a_result_that_nobody_waits_for_is_dropped() {
     let bench = Bench::start().await;
     let address = Address::parse(&bench.url()).unwrap();
     let store = RpcStore::connect(address, AmqpOptions::default()).await.unwrap();
-    let record = umbel_protocol::record::ResultRecord::from_json(
-        br#"{"status": "SUCCESS", "result": 5, "task_id": "t"}"#,
-    )
-    .unwrap();
+    let record =
+        ResultRecord::from_json(br#"{"status": "SUCCESS", "result": 5, "task_id": "t"}"#).unwrap();
     let nobody = Reply::default();
     soon("put", store.put(&record, &nobody)).await.unwrap();
     let gone = Reply { reply_to: Some("gone".into()), correlation_id: "t".into() };
@@ -111,4 +115,97 @@ async fn a_result_that_nobody_waits_for_is_dropped() {
     let table = lapin::types::FieldTable::default();
     assert!(channel.queue_declare("gone".into(), passive, table).await.is_err());
     soon("close", store.close()).await;
+}
+
+/// A certificate that the node's authority signed, and a listener that asks for one.
+async fn tls_for_the_known(node: &'static RabbitMq) -> (u16, PathBuf) {
+    let authority = node.authority();
+    let folder = authority.parent().unwrap().to_owned();
+    for step in [
+        "req -newkey rsa:2048 -nodes -subj /CN=umbel -keyout client.key -out client.csr",
+        "x509 -req -in client.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -extfile san \
+         -out client.pem",
+    ] {
+        let mut openssl = Command::new("openssl");
+        openssl.args(step.split_whitespace()).current_dir(&folder);
+        let output = openssl.output().unwrap();
+        assert!(output.status.success(), "openssl {step}: {output:?}");
+    }
+    let port = umbel_harness::net::free_port();
+    let at = |file: &str| folder.join(file).display().to_string();
+    let listen = format!(
+        "rabbit_networking:start_ssl_listener({port}, [{{cacertfile, \"{}\"}}, {{certfile, \
+         \"{}\"}}, {{keyfile, \"{}\"}}, {{verify, verify_peer}}, \
+         {{fail_if_no_peer_cert, true}}], 1).",
+        at("ca.pem"),
+        at("server.pem"),
+        at("server.key"),
+    );
+    blocking(move || node.evaluate(&listen)).await;
+    (port, folder)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tls_shows_a_certificate_to_a_server_that_asks_for_one() {
+    let node = shared().await;
+    let (port, folder) = tls_for_the_known(node).await;
+    let at = |file: &str| folder.join(file).display().to_string();
+    let anybody = format!("amqps://guest:guest@localhost:{port}//?ssl_ca_certs={}", at("ca.pem"));
+    let error = refused(&anybody).await;
+    assert!(matches!(error, BrokerError::Unreachable { .. }), "{error:?}");
+    for names in [["ssl_certfile", "ssl_keyfile"], ["certfile", "keyfile"]] {
+        let files = [at("client.pem"), at("client.key")];
+        let known = format!("{anybody}&{}={}&{}={}", names[0], files[0], names[1], files[1]);
+        connect(&known).await.close().await;
+    }
+    let keyless = refused(&format!("{anybody}&ssl_keyfile={}", at("client.key"))).await;
+    assert!(told(&keyless).contains("`ssl_keyfile` needs `ssl_certfile`"), "{}", told(&keyless));
+    let missing = refused(&format!("{anybody}&ssl_certfile={}", at("nowhere.pem"))).await;
+    assert!(told(&missing).contains("nowhere.pem"), "{}", told(&missing));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn results_are_written_as_asked_for_and_read_as_written() {
+    let bench = Bench::start().await;
+    let address = Address::parse(&bench.url()).unwrap();
+    let options = AmqpOptions {
+        result_serializer: Serializer::Msgpack,
+        result_persistent: true,
+        ..AmqpOptions::default()
+    };
+    let worker = RpcStore::connect(address.clone(), options).await.unwrap();
+    let record = ResultRecord::new("t", State::Success, Value::Bytes(vec![0, 255]));
+    let reply = |to: &str| Reply { reply_to: Some(to.into()), correlation_id: "t".into() };
+
+    let client = RpcStore::connect(address, AmqpOptions::default()).await.unwrap();
+    let oid = soon("the queue", client.reply_to()).await.unwrap().unwrap();
+    soon("put", worker.put(&record, &reply(&oid))).await.unwrap();
+    let read = soon("wait", client.wait("t", PATIENCE)).await.unwrap();
+    assert_eq!(read, Some(record.clone()));
+
+    let broker = bench.broker().await;
+    let mut consumer = consume(&broker, &["replies"], 1).await;
+    soon("put", worker.put(&record, &reply("replies"))).await.unwrap();
+    let delivery = next(&mut consumer).await;
+    let properties = &delivery.message.properties;
+    assert_eq!(properties.content_type.as_deref(), Some("application/x-msgpack"));
+    assert_eq!(properties.content_encoding.as_deref(), Some("binary"));
+    assert_eq!(properties.delivery_mode, Some(2));
+    ack(delivery).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_server_is_used_while_one_is_away() {
+    let node = shared().await;
+    let nobody = umbel_harness::net::free_port();
+    let urls = format!("amqp://guest:sesame@127.0.0.1:{nobody}//;{}", node.url("/"));
+    let broker = connect(&urls).await;
+    let queue = format!("failover-{nobody}");
+    let mut consumer = consume(&broker, &[&queue], 1).await;
+    publish(&broker, &queue, "x").await;
+    ack(next(&mut consumer).await).await;
+
+    let second = umbel_harness::net::free_port();
+    let error = refused(&format!("amqp://127.0.0.1:{nobody}//;amqp://127.0.0.1:{second}//")).await;
+    assert!(matches!(error, BrokerError::Unreachable { .. }), "{error:?}");
 }
