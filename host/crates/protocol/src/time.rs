@@ -148,7 +148,8 @@ impl Scan<'_> {
         if self.take(|byte| byte == b':').is_some() {
             seconds += i32::from(self.two()?);
         }
-        Offset::from_seconds(sign * seconds).ok().map(Some)
+        let less_than_a_day = (seconds < 86_400).then_some(sign * seconds)?; // as in Python
+        Offset::from_seconds(less_than_a_day).ok().map(Some)
     }
 }
 
@@ -190,6 +191,7 @@ mod tests {
             "2030-01-02T03:04:05.",
             "2030-01-02T03:04:05 x",
             "2030-01-02T03:04:05+99:00",
+            "2030-01-02T03:04:05-24:00",
             "٢030-01-02",
         ] {
             assert_eq!(Timestamp::parse(text), None, "{text}");

@@ -4,7 +4,7 @@ use std::mem;
 
 use umbel_value::{Map, Value};
 
-use crate::body::Body;
+use crate::body::{Body, Content};
 use crate::message::{DecodeError, Embed, Message, RawMessage, Version, arguments};
 
 /// Header names that the hybrid form may carry in its body.
@@ -27,7 +27,11 @@ const HEADERS: [&str; 15] = [
 ];
 
 /// Reads a message that has no header `task`.
-pub(crate) fn decode(raw: &RawMessage, body: Body) -> Result<Message, DecodeError> {
+pub(crate) fn decode(
+    raw: &RawMessage,
+    body: Body,
+    content: Content,
+) -> Result<Message, DecodeError> {
     let mut object = match body {
         Body::Value(Value::Map(map)) if map.contains_key("task") => map,
         Body::Value(value) => {
@@ -49,11 +53,15 @@ pub(crate) fn decode(raw: &RawMessage, body: Body) -> Result<Message, DecodeErro
     for (key, value) in &raw.headers {
         headers.insert(key.clone(), value.clone());
     }
-    build(raw, &headers, parts, Version::V1)
+    build(raw, &headers, parts, (Version::V1, content))
 }
 
 /// Reads a message that has the header `task`, and whose body is an object with `args`.
-pub(crate) fn decode_hybrid(raw: &RawMessage, mut object: Map) -> Result<Message, DecodeError> {
+pub(crate) fn decode_hybrid(
+    raw: &RawMessage,
+    mut object: Map,
+    content: Content,
+) -> Result<Message, DecodeError> {
     let parts = Parts::take(&mut object);
     let mut headers = raw.headers.clone();
     for key in HEADERS {
@@ -63,7 +71,7 @@ pub(crate) fn decode_hybrid(raw: &RawMessage, mut object: Map) -> Result<Message
             headers.insert(key.to_owned(), value);
         }
     }
-    build(raw, &headers, parts, Version::V2)
+    build(raw, &headers, parts, (Version::V2, content))
 }
 
 /// What becomes body in protocol 2.
@@ -99,9 +107,10 @@ fn build(
     raw: &RawMessage,
     headers: &Map,
     parts: Parts,
-    version: Version,
+    (version, content): (Version, Content),
 ) -> Result<Message, DecodeError> {
     let mut message = Message::from_headers(raw, headers, version)?;
+    message.content = content;
     let empty = |value: Value, instead: Value| if value.is_null() { instead } else { value };
     let args = empty(parts.args, Value::List(Vec::new()));
     let kwargs = empty(parts.kwargs, Value::Map(Map::new()));

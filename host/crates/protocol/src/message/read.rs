@@ -19,25 +19,19 @@ impl Message {
         accept: &[Serializer],
     ) -> Result<Message, DecodeError> {
         let (body, content) = body::open_accepting(raw, accept)?;
-        let mut message = if raw.headers.contains_key("task") {
-            Self::decode_v2(raw, body)?
-        } else {
-            v1::decode(raw, body)?
-        };
-        message.content = content;
-        Ok(message)
-    }
-
-    fn decode_v2(raw: &RawMessage, body: Body) -> Result<Message, DecodeError> {
+        if !raw.headers.contains_key("task") {
+            return v1::decode(raw, body, content);
+        }
         let body = match body {
             Body::Value(Value::Map(object)) if object.contains_key("args") => {
-                return v1::decode_hybrid(raw, object);
+                return v1::decode_hybrid(raw, object, content);
             }
             Body::Value(body) => body,
             Body::Opaque => return Err(refuse(raw, "the body has no content type that is opened")),
             Body::Empty => return Err(refuse(raw, "the body is empty")),
         };
         let mut message = Message::from_headers(raw, &raw.headers, Version::V2)?;
+        message.content = content;
         match parts(body) {
             Ok((args, kwargs, embed)) => {
                 message.args = args;

@@ -80,7 +80,7 @@ impl Message {
     fn encode_headers(&self) -> Map {
         let text = |text: &Option<String>| Value::from(text.as_ref());
         let time = |time: &Option<Timestamp>| Value::from(time.as_ref().map(|time| &time.text));
-        let mut headers = Map::with_capacity(20 + self.headers.len());
+        let mut headers = Map::with_capacity(19 + self.headers.len());
         let mut set = |key: &str, value: Value| {
             headers.insert(key.to_owned(), value);
         };

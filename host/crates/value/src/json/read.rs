@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{JsonError, MAX_DIGITS, plain_until};
-use crate::{Budget, Map, Tag, Value};
+use crate::{Budget, Exceeded, Map, Tag, Value};
 
 /// Reads JSON text piece by piece. Each method takes leading white space and leaves what follows.
 #[derive(Debug)]
@@ -155,13 +155,18 @@ impl<'a> Reader<'a> {
         if self.peek() != Some(opening) {
             return Err(self.error(expected));
         }
-        self.budget.enter().map_err(|exceeded| self.error(exceeded.to_string()))?;
+        self.budget.enter().map_err(|exceeded| self.exceeded(exceeded))?;
         self.at += 1;
         Ok(())
     }
 
     fn spend(&mut self, weight: usize) -> Result<(), JsonError> {
-        self.budget.spend(weight).map_err(|exceeded| self.error(exceeded.to_string()))
+        self.budget.spend(weight).map_err(|exceeded| self.exceeded(exceeded))
+    }
+
+    #[cold]
+    fn exceeded(&self, exceeded: Exceeded) -> JsonError {
+        self.error(exceeded.to_string())
     }
 
     fn leave(&mut self) {

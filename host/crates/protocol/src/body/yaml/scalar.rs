@@ -78,7 +78,7 @@ fn integer(text: &str) -> Option<Result<Value, String>> {
     let (radix, digits) = match digits.as_bytes() {
         [b'0', b'b', ..] => (2, &digits[2..]),
         [b'0', b'x', ..] => (16, &digits[2..]),
-        [b'0', _, ..] => (8, &digits[1..]),
+        [b'0', _, ..] => (8, digits),
         [b'0'..=b'9', ..] => (10, digits),
         _ => return None,
     };
@@ -103,12 +103,15 @@ fn integer(text: &str) -> Option<Result<Value, String>> {
 fn sixties(text: &str) -> Option<Result<i128, String>> {
     let mut parts = text.split(':');
     let first = parts.next()?.replace('_', "");
-    let mut number: Option<i128> = Some(first.parse().ok()?);
-    for part in parts {
-        let digit: u8 = part.parse().ok().filter(|digit| *digit < 60 && part.len() <= 2)?;
-        number = number.and_then(|number| number.checked_mul(60)?.checked_add(digit.into()));
+    if !are_digits(first.as_bytes(), 1, usize::MAX) {
+        return None;
     }
-    Some(number.ok_or_else(|| "an integer that is too long".to_owned()))
+    let mut sum: Option<i128> = first.parse().ok();
+    for part in parts {
+        let digit = number(part, 1, 2).filter(|digit| *digit < 60)?;
+        sum = sum.and_then(|sum| sum.checked_mul(60)?.checked_add(digit.into()));
+    }
+    Some(sum.ok_or_else(|| "an integer that is too long".to_owned()))
 }
 
 /// A number with a dot; an exponent needs its sign.
@@ -120,10 +123,14 @@ fn float(text: &str) -> Option<f64> {
         _ => {}
     }
     let (whole, rest) = number.split_once('.')?;
+    let digits = |text: &str| text.bytes().all(|byte| byte == b'_' || byte.is_ascii_digit());
+    if whole.contains(':') && digits(rest) {
+        let fraction: f64 = format!("0.{}", rest.replace('_', "")).parse().ok()?;
+        return Some(sign as f64 * (sixties(whole)?.ok()? as f64 + fraction));
+    }
     let (fraction, exponent) = rest.split_at(rest.find(['e', 'E']).unwrap_or(rest.len()));
     // Without a digit in front of the dot there must be one behind it, and no sign.
     let leading = if whole.is_empty() && number == text { fraction } else { whole };
-    let digits = |text: &str| text.bytes().all(|byte| byte == b'_' || byte.is_ascii_digit());
     let looks_like_one = leading.starts_with(|first: char| first.is_ascii_digit())
         && digits(whole)
         && digits(fraction)

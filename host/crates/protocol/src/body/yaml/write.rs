@@ -12,8 +12,15 @@ use crate::body::EncodeError;
 /// PyYAML looks no further than 1024 characters for the colon that makes a text a key.
 const LONG_KEY: usize = 1000;
 
+/// The reader takes no more brackets within brackets.
+const MAX_FLOW: usize = 255;
+
 /// Appends one document. Of kombu's textual tags, dates and instants can be written.
 pub(in crate::body) fn write(value: &Value, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    node(value, 0, out)
+}
+
+fn node(value: &Value, depth: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     match value {
         Value::Null => out.extend_from_slice(b"null"),
         Value::Bool(truth) => out.extend_from_slice(if *truth { b"true" } else { b"false" }),
@@ -26,11 +33,14 @@ pub(in crate::body) fn write(value: &Value, out: &mut Vec<u8>) -> Result<(), Enc
             quoted(&STANDARD.encode(bytes), out);
         }
         Value::Tagged(tag, text) => timestamp(*tag, text, out)?,
+        Value::List(_) | Value::Map(_) if depth == MAX_FLOW => {
+            return Err(EncodeError(format!("nested deeper than {MAX_FLOW}")));
+        }
         Value::List(items) => {
             out.push(b'[');
             for (index, item) in items.iter().enumerate() {
                 separate(index, out);
-                write(item, out)?;
+                node(item, depth + 1, out)?;
             }
             out.push(b']');
         }
@@ -39,7 +49,7 @@ pub(in crate::body) fn write(value: &Value, out: &mut Vec<u8>) -> Result<(), Enc
             for (index, (key, item)) in map.iter().enumerate() {
                 separate(index, out);
                 self::key(key, out);
-                write(item, out)?;
+                node(item, depth + 1, out)?;
             }
             out.push(b'}');
         }
