@@ -101,6 +101,12 @@ impl Signature {
         group
     }
 
+    pub(crate) fn chain(tasks: Vec<Signature>) -> Signature {
+        let mut chain = Signature::new(Kind::Chain, names::CHAIN, Map::new());
+        chain.set_tasks(tasks);
+        chain
+    }
+
     pub(crate) fn chord(header: Signature, body: Signature) -> Signature {
         let kwargs = [
             ("kwargs".to_owned(), Value::Map(Map::new())),

@@ -158,9 +158,7 @@ impl Planner<'_, '_> {
             None => return Err(CanvasError("the body of a chord is an empty chain".to_owned())),
             Some(first) if first.kind == Kind::Group => {
                 // Its other steps wait for the whole group.
-                let mut body = Signature::new(Kind::Chain, crate::names::CHAIN, Map::new());
-                body.set_tasks(tasks);
-                chord.set_body(body);
+                chord.set_body(Signature::chain(tasks));
                 steps.push(chord);
             }
             Some(_) => {
@@ -170,6 +168,19 @@ impl Planner<'_, '_> {
             }
         }
         Ok(())
+    }
+
+    /// A chain of one is that one: Celery's workers lose the arguments of a group in such a chain.
+    pub(super) fn unwrap(&mut self, chain: Signature) -> Result<Signature, CanvasError> {
+        let tasks = chain.kwargs.get("tasks").and_then(Value::as_list);
+        if chain.kind != Kind::Chain || tasks.is_none_or(|tasks| tasks.len() != 1) {
+            return Ok(chain);
+        }
+        let mut steps = self.nested(|planner| planner.unchain(chain))?;
+        if steps.len() == 1 {
+            return Ok(steps.swap_remove(0));
+        }
+        Ok(Signature::chain(steps))
     }
 
     /// What is linked to a chain is linked to its last step; its error callbacks to each.

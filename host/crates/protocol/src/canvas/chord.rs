@@ -16,7 +16,7 @@ impl Planner<'_, '_> {
         call: Call,
     ) -> Result<Option<Sent>, CanvasError> {
         let mut header = chord.take_header()?;
-        let mut body = chord.take_body()?;
+        let mut body = self.unwrap(chord.take_body()?)?;
         let mut options = std::mem::take(&mut chord.options);
         let (group, id) = self.ids(&header, &body, &options, &call.options)?;
         let kwargs = kwargs_of_header(&mut chord.kwargs, call.kwargs)?;
@@ -61,7 +61,7 @@ impl Planner<'_, '_> {
         place: Place,
     ) -> Result<Reference, CanvasError> {
         let mut header = chord.take_header()?;
-        let mut body = chord.take_body()?;
+        let mut body = self.unwrap(chord.take_body()?)?;
         let (group, id) = self.ids(&header, &body, &chord.options, &Map::new())?;
         let within = Place { root: place.root.clone(), ..Place::default() };
         let Members { signatures, references } = self.freeze_members(&mut header, &within)?;

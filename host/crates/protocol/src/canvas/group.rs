@@ -6,7 +6,6 @@ use super::chain::only;
 use super::planner::{Call, Place, Planner, Sent, expand, stand, too_deep};
 use super::reference::Reference;
 use super::{CanvasError, MAX_MESSAGES, Step};
-use crate::names;
 use crate::signature::{self, Kind, Signature, merged};
 
 /// The tasks of a group, ready to be sent.
@@ -72,9 +71,7 @@ impl Planner<'_, '_> {
         let mut rest = signature::list(rest, "option `chain`")?;
         rest.reverse();
         let tasks = rest.into_iter().map(Signature::read).collect::<Result<Vec<_>, _>>()?;
-        let mut body = Signature::new(Kind::Chain, names::CHAIN, Map::new());
-        body.set_tasks(tasks);
-        self.apply(Signature::chord(group, body), call)
+        self.apply(Signature::chord(group, Signature::chain(tasks)), call)
     }
 
     pub(super) fn freeze_group(

@@ -63,17 +63,11 @@ impl Planner<'_, '_> {
         }
         // A group of one is that one.
         let mut signature = match signature.kind {
-            Kind::Group => self.chain_of_one(signature),
+            Kind::Group => Signature::chain(vec![signature]),
             _ => signature,
         };
         signature.options.extend(membership(task));
         self.start(signature, Call::default())
-    }
-
-    fn chain_of_one(&mut self, group: Signature) -> Signature {
-        let mut chain = Signature::new(Kind::Chain, names::CHAIN, Map::new());
-        chain.set_tasks(vec![group]);
-        chain
     }
 
     /// A group has as many results as members, but a replaced task has one: a list of them.

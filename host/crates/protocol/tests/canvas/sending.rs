@@ -344,6 +344,18 @@ fn a_group_in_the_middle_of_a_body_waits_for_all_of_it() {
 }
 
 #[test]
+fn a_body_of_one_is_that_one() {
+    let members = group(&[task("b", "[]"), task("c", "[]")]);
+    for body in
+        [members.clone(), chain(std::slice::from_ref(&members)), chain(&[chain(&[members])])]
+    {
+        let plan = apply(&chord(&[task("a", "[]")], &body), None).unwrap();
+        let body = sent(&plan)[0].embed.chord.as_ref().unwrap();
+        assert_eq!(body.get("subtask_type"), Some(&Value::from("group")));
+    }
+}
+
+#[test]
 fn frozen_ids_are_kept_and_the_same_canvas_gets_the_same_ids() {
     let parent = Message::new("parent", vec![], Default::default());
     let canvas = chain(&[
