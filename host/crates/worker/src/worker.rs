@@ -79,7 +79,7 @@ impl Default for WorkerConfig {
 
 impl WorkerConfig {
     /// Where a task goes that names no queue.
-    pub(crate) fn route(&self, task: &str) -> Route {
+    pub fn route(&self, task: &str) -> Route {
         let routed = self.routes.iter().find(|(pattern, _)| submissions::matches(pattern, task));
         Route::queue(routed.map_or(&self.default_queue, |(_, queue)| queue))
     }
