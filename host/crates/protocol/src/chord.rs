@@ -62,6 +62,19 @@ impl ChordPart {
             result,
         })
     }
+
+    /// Stands for a part that cannot be read: the chord fails, as it does in Celery, instead of
+    /// waiting for ever.
+    pub fn unreadable(group: &str, index: Option<u32>, why: &RecordError) -> ChordPart {
+        let error = Exception::new("kombu.exceptions", "DecodeError", why.to_string());
+        ChordPart {
+            group: group.to_owned(),
+            id: String::new(),
+            index,
+            state: State::Failure,
+            result: error.to_value(),
+        }
+    }
 }
 
 /// The stored bytes of a group's result tuple, `{"result": tuple}`.

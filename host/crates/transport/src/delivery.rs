@@ -80,6 +80,12 @@ impl Receipt {
         self.tag.as_ref()
     }
 
+    /// Which handing out it settles.
+    #[allow(dead_code, reason = "not every set of transports needs it")]
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation
+    }
+
     /// Settles; returns once the broker has been told. Many settlements may leave together.
     pub async fn settle(mut self, how: Settlement) -> Result<(), BrokerError> {
         let Some(tag) = self.tag.take() else { return Err(BrokerError::Closed) };

@@ -20,6 +20,9 @@ use umbel_transport::results::{Reply, ResultStore};
 use umbel_transport::sqlite::{SqliteBroker, SqliteOptions, SqliteStore};
 use umbel_value::{Map, Value};
 
+#[path = "sqlite/kept.rs"]
+mod kept;
+
 const DAY: Option<Duration> = Some(Duration::from_secs(86_400));
 
 mod broker {
@@ -79,10 +82,6 @@ impl StoreFixture for File {
     async fn store(&self) -> Arc<dyn ResultStore> {
         Arc::new(SqliteStore::open(self.address(), DAY).await.expect("the file opens"))
     }
-
-    fn has_chords(&self) -> bool {
-        false
-    }
 }
 
 /// All stores share one broker's open file.
@@ -102,10 +101,6 @@ impl Shared {
 impl StoreFixture for Shared {
     async fn store(&self) -> Arc<dyn ResultStore> {
         Arc::new(SqliteStore::beside(&self.broker, DAY))
-    }
-
-    fn has_chords(&self) -> bool {
-        false
     }
 }
 
@@ -166,7 +161,7 @@ async fn what_a_hanging_process_held_comes_again_when_its_lease_runs_out() {
     hand.execute_batch(
         "BEGIN IMMEDIATE;
          INSERT INTO holder (id, until) VALUES (99, CAST(unixepoch('subsec') * 1000 AS INTEGER) + 500);
-         INSERT INTO held SELECT id, 99, queue, rank, 4 FROM waiting;
+         INSERT INTO held SELECT id, 99, queue, rank, 4, 0 FROM waiting;
          DELETE FROM waiting;
          COMMIT;",
     )
@@ -353,12 +348,15 @@ fn address(path: &Path) -> Address {
 
 async fn publish(broker: &SqliteBroker, queue: &str, numbers: std::ops::Range<u32>) {
     for number in numbers {
-        let message = RawMessage {
-            properties: Properties::default(),
-            headers: Map::new(),
-            body: number.to_string().into(),
-        };
-        broker.publish(&Route::queue(queue), &message).await.expect("publishes");
+        broker.publish(&Route::queue(queue), &message(number)).await.expect("publishes");
+    }
+}
+
+fn message(body: impl ToString) -> RawMessage {
+    RawMessage {
+        properties: Properties::default(),
+        headers: Map::new(),
+        body: body.to_string().into(),
     }
 }
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 use redis::{FromRedisValue, Pipeline, Value, cmd};
 use umbel_protocol::chord::{ChordPart, decode_group};
 use umbel_protocol::names::{self, CHORD_DONE};
-use umbel_protocol::record::{Exception, State};
 use umbel_value::Value as Tuple;
 use uuid::Uuid;
 
@@ -117,14 +116,7 @@ async fn parts(store: &RedisStore, group: &str, key: &str) -> Result<Vec<ChordPa
     let opened = members.into_iter().map(|(member, score)| {
         let index = score.filter(|score| score.is_finite()).map(|score| score as u32);
         let part = ChordPart::decode(&member, serializer, group, index);
-        // The chord fails, as it does in Celery; it must not wait for ever.
-        part.unwrap_or_else(|why| ChordPart {
-            group: group.to_owned(),
-            id: String::new(),
-            index,
-            state: State::Failure,
-            result: Exception::new("kombu.exceptions", "DecodeError", why.to_string()).to_value(),
-        })
+        part.unwrap_or_else(|why| ChordPart::unreadable(group, index, &why))
     });
     Ok(opened.collect())
 }

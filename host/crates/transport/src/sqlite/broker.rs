@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -13,10 +14,11 @@ use umbel_protocol::message::{RawMessage, Route};
 use super::alive::Sign;
 use super::database::Database;
 use super::feed::{Command, Feed, Identity};
-use super::queue::{self, Claim, Taken};
+use super::listen;
+use super::queue::{self, Claim, Dead, Taken};
 use super::row::Row;
 use crate::address::Address;
-use crate::broker::{Broker, BrokerError, Consumer};
+use crate::broker::{Broker, BrokerError, Consumer, DeadLetter, Held, Listener, NotDelayed};
 use crate::delivery::{Delivery, Receipt, Settle, Settlement, Tag};
 
 /// How the file is used.
@@ -132,12 +134,69 @@ impl Broker for SqliteBroker {
             .map_err(|error| error.broker(self.database.path()))
     }
 
+    async fn delay(&self, held: Held, at: Timestamp) -> Result<(), NotDelayed> {
+        // Void or closed: it comes again by itself.
+        let _ = held.receipt.settle(Settlement::Delay(at)).await;
+        Ok(())
+    }
+
+    async fn bury(&self, letter: DeadLetter, receipt: Receipt) -> Result<(), BrokerError> {
+        let tag = receipt.tag().ok_or(BrokerError::Stale)?;
+        let claim = Claim::of(tag, receipt.generation());
+        let burying = self
+            .database
+            .write(move |file| queue::bury(file, claim, &letter.reason, letter.parked));
+        if !burying.await.map_err(|error| error.broker(self.database.path()))? {
+            return Err(BrokerError::Stale);
+        }
+        // Nothing is held any more; it only makes room in the window.
+        let _ = receipt.settle(Settlement::Ack).await;
+        Ok(())
+    }
+
+    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, BrokerError> {
+        let found = self.database.read(move |file| queue::dead(file, limit)).await;
+        let found = found.map_err(|error| error.broker(self.database.path()))?;
+        Ok(found.into_iter().filter_map(letter).collect())
+    }
+
+    async fn replay(&self, id: &str) -> Result<bool, BrokerError> {
+        let Ok(id) = id.parse() else { return Ok(false) };
+        let replayed = self.database.write(move |file| queue::replay(file, id)).await;
+        replayed.map_err(|error| error.broker(self.database.path()))
+    }
+
+    async fn listen(&self, _node: &str) -> Result<Box<dyn Listener>, BrokerError> {
+        let listening = listen::start(&self.database, &self.closed).await;
+        Ok(Box::new(listening.map_err(|error| error.broker(self.database.path()))?))
+    }
+
+    async fn broadcast(&self, message: &RawMessage) -> Result<(), BrokerError> {
+        if self.closed.is_cancelled() {
+            return Err(BrokerError::Closed);
+        }
+        let row = Row::new(&Route::default(), message);
+        let saying = self.database.write(move |file| listen::say(file, &row)).await;
+        saying.map_err(|error| error.broker(self.database.path()))
+    }
+
     async fn close(&self) {
         self.closed.cancel();
         self.feeds.close();
         self.feeds.wait().await;
         self.database.close().await;
     }
+}
+
+/// `None` for what cannot be read any more.
+fn letter(dead: Dead) -> Option<DeadLetter> {
+    let Dead { id, queue, at_ms, reason, parked, row } = dead;
+    let (_, message) = row
+        .open()
+        .inspect_err(|what| tracing::warn!(message = id, %what, "a damaged dead letter"))
+        .ok()?;
+    let at = Timestamp::from_millisecond(at_ms).ok()?;
+    Some(DeadLetter { id: id.to_string(), queue, reason, at, parked, message })
 }
 
 /// Hands out what its feed took.
@@ -177,7 +236,7 @@ impl Consumer for SqliteConsumer {
                         message,
                         route,
                         queue: self.names[taken.queue].clone(),
-                        redelivered: taken.deliveries > 0,
+                        redelivered: taken.seen || taken.deliveries > 0,
                         deliveries: Some(taken.deliveries),
                         receipt,
                     }));

@@ -49,6 +49,8 @@ pub(super) struct Feed {
     turn: usize,
     /// A queue may have a message that we have room for.
     look: bool,
+    /// When the next delay ends.
+    due: Option<Instant>,
     /// Holders that died, or whose lease ran out.
     dead: Vec<Holder>,
     renewed: Instant,
@@ -98,6 +100,7 @@ impl Feed {
             unsettled: 0,
             turn: 0,
             look: true,
+            due: None,
             dead: Vec::new(),
             renewed: Instant::now(),
             settles: Vec::new(),
@@ -131,6 +134,7 @@ impl Feed {
                 },
                 Some(command) = commands.recv() => self.obey(command),
                 _ = changes.changed(), if self.is_idle() => self.look(&mut changes).await,
+                () = until(self.due), if self.is_idle() => self.look = true,
                 _ = tick.tick() => {
                     self.watch_others().await;
                     self.look(&mut changes).await;
@@ -198,8 +202,13 @@ impl Feed {
         changes.mark_unchanged();
         let queues = self.queues.clone();
         // If this fails, the transaction will tell.
-        let waiting = self.database.read(move |file| queue::is_waiting(file, &queues)).await;
-        self.look = self.look || waiting.unwrap_or(true);
+        let looked = self
+            .database
+            .read(move |file| Ok((queue::is_waiting(file, &queues)?, queue::next_due_ms(file)?)));
+        let (waiting, due) = looked.await.unwrap_or((true, None));
+        let left = due.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0)));
+        self.due = left.map(|left| Instant::now() + left);
+        self.look = self.look || waiting || left == Some(Duration::ZERO);
     }
 
     async fn watch_others(&mut self) {
@@ -238,6 +247,10 @@ impl Feed {
             turn: self.turn,
             take,
         };
+        if take > 0 {
+            // The commit of this round wakes us to look when the next one is due.
+            self.due = None;
+        }
         let renews = round.renew.is_some();
         match self.database.write(move |file| round.run(file)).await {
             Ok(done) => {
@@ -303,7 +316,7 @@ impl Feed {
                 queue::settle(file, holder, claim, how)?;
             }
             returns.into_iter().try_for_each(|claim| queue::give_back(file, holder, claim))?;
-            queue::release(file, holder)
+            queue::release(file, holder, false)
         });
         // If this fails the lease runs out.
         let gone = gone.await;
@@ -322,7 +335,7 @@ impl Round {
             queue::renew(file, self.holder, self.alive.as_deref(), lease_ms)?;
         }
         for other in self.dead {
-            queue::release(file, other.id)?;
+            queue::release(file, other.id, true)?;
             if let Some(name) = other.alive {
                 alive::clear(&self.path, &name);
             }
@@ -335,6 +348,9 @@ impl Round {
         for claim in self.returns {
             queue::give_back(file, self.holder, claim)?;
         }
+        if self.take > 0 {
+            queue::end_delays(file)?;
+        }
         let taken = queue::take(file, self.holder, &self.queues, self.turn, self.take)?;
         Ok(Done { settled, taken })
     }
@@ -346,11 +362,26 @@ impl Taken {
     }
 }
 
+impl Claim {
+    /// What a receipt says that it settles.
+    pub(super) fn of(tag: &Tag, generation: u32) -> Claim {
+        let id = match tag {
+            Tag::Number(number) => i64::try_from(*number).unwrap_or(-1),
+            // Never made by this transport; no message has this number.
+            Tag::Text(_) => -1,
+        };
+        Claim { id, deliveries: generation }
+    }
+}
+
 fn claim(settle: &Settle) -> Claim {
-    let id = match &settle.tag {
-        Tag::Number(number) => i64::try_from(*number).unwrap_or(-1),
-        // Never made by this transport; no message has this number.
-        Tag::Text(_) => -1,
-    };
-    Claim { id, deliveries: settle.generation }
+    Claim::of(&settle.tag, settle.generation)
+}
+
+/// Until then; for ever without a time.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
 }

@@ -11,14 +11,21 @@
 //!
 //! *Order.* A higher priority goes first, as on RabbitMQ; then first come, first served.
 //!
-//! *Discarded* messages stay in the file, marked dead, until somebody deletes them.
+//! *Delayed* messages wait in a table of their own; whoever consumes wakes when one is due.
+//!
+//! *Discarded* and buried messages stay in the file, with the reason, until somebody replays or
+//! deletes them.
+//!
+//! *Remote control* is a table of what was said within the last minute.
 //!
 //! Exchanges do not exist here: the routing key names the queue.
 
 mod alive;
 mod broker;
+mod chords;
 mod database;
 mod feed;
+mod listen;
 mod open;
 mod queue;
 mod results;

@@ -9,54 +9,9 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 /// Marks the file as ours ("Umbl").
 const APPLICATION: i64 = 0x556d_626c;
 
-/// The layout of tables that this version reads and writes.
-const SCHEMA: i64 = 1;
-
-/// Bodies have a table of their own, so that taking and settling touch narrow rows only.
-/// AUTOINCREMENT: a number is never used twice, so an old receipt cannot settle a new message.
-const TABLES: &str = "
-CREATE TABLE content (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    exchange TEXT NOT NULL,
-    routing_key TEXT NOT NULL,
-    properties BLOB NOT NULL,
-    headers BLOB NOT NULL,
-    body BLOB NOT NULL
-);
-CREATE TABLE waiting (
-    queue TEXT NOT NULL,
-    rank INTEGER NOT NULL,
-    id INTEGER NOT NULL,
-    deliveries INTEGER NOT NULL,
-    PRIMARY KEY (queue, rank, id)
-) WITHOUT ROWID;
-CREATE TABLE holder (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    until INTEGER NOT NULL,
-    alive TEXT
-);
-CREATE TABLE held (
-    id INTEGER PRIMARY KEY,
-    holder INTEGER NOT NULL,
-    queue TEXT NOT NULL,
-    rank INTEGER NOT NULL,
-    deliveries INTEGER NOT NULL
-);
-CREATE TABLE dead (
-    id INTEGER PRIMARY KEY,
-    queue TEXT NOT NULL,
-    deliveries INTEGER NOT NULL,
-    at INTEGER NOT NULL
-);
-CREATE TABLE result (
-    number INTEGER PRIMARY KEY,
-    id TEXT NOT NULL UNIQUE,
-    state TEXT NOT NULL,
-    record BLOB NOT NULL,
-    expires INTEGER
-);
-CREATE INDEX result_by_expiry ON result (expires) WHERE expires IS NOT NULL;
-";
+/// What each layout of tables adds to the one before; this version reads and writes the last.
+const LAYOUTS: [&str; 2] = [include_str!("tables_1.sql"), include_str!("tables_2.sql")];
+const SCHEMA: i64 = LAYOUTS.len() as i64;
 
 /// Another process may hold the write lock for one transaction, seldom longer than milliseconds.
 const BUSY: Duration = Duration::from_secs(30);
@@ -143,13 +98,9 @@ fn claim(path: &Path, connection: &mut Connection) -> Result<(), OpenError> {
         .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
         .map_err(failed)?;
     match (application, schema) {
-        (0, 0) if tables == 0 => {
-            transaction.execute_batch(TABLES).map_err(failed)?;
-            transaction.pragma_update(None, "application_id", APPLICATION).map_err(failed)?;
-            transaction.pragma_update(None, "user_version", SCHEMA).map_err(failed)?;
-            transaction.commit().map_err(failed)
-        }
         (APPLICATION, SCHEMA) => Ok(()),
+        (0, 0) if tables == 0 => lay_out(transaction, 0).map_err(failed),
+        (APPLICATION, older @ 1..SCHEMA) => lay_out(transaction, older).map_err(failed),
         (APPLICATION, newer) if newer > SCHEMA => refuse(
             format!(
                 "`{}` was made by a newer umbel (layout {newer}; this one knows {SCHEMA})",
@@ -162,6 +113,16 @@ fn claim(path: &Path, connection: &mut Connection) -> Result<(), OpenError> {
             "name another file; a new one is created",
         ),
     }
+}
+
+/// Brings a file from an older layout, or from none, to the last.
+fn lay_out(transaction: rusqlite::Transaction<'_>, from: i64) -> rusqlite::Result<()> {
+    for layout in LAYOUTS.iter().skip(usize::try_from(from).unwrap_or(0)) {
+        transaction.execute_batch(layout)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION)?;
+    transaction.pragma_update(None, "user_version", SCHEMA)?;
+    transaction.commit()
 }
 
 /// Changing to the log needs the file for a moment alone, and SQLite does not wait for that.

@@ -13,8 +13,10 @@ pub(super) struct Taken {
     pub(super) id: i64,
     /// An index into the holder's list of queues.
     pub(super) queue: usize,
-    /// How often it was handed out before.
+    /// How often it was handed out before and not given back in good order.
     pub(super) deliveries: u32,
+    /// It was handed out before.
+    pub(super) seen: bool,
     pub(super) row: Row,
 }
 
@@ -38,7 +40,13 @@ pub(super) fn publish(file: &Connection, queue: &str, priority: u8, row: &Row) -
         row.headers,
         &row.body[..]
     ])?;
-    put_back(file, queue, i64::from(u8::MAX - priority), file.last_insert_rowid(), 0)
+    let place = Place {
+        queue: queue.to_owned(),
+        rank: i64::from(u8::MAX - priority),
+        deliveries: 0,
+        seen: false,
+    };
+    put_back(file, file.last_insert_rowid(), &place)
 }
 
 /// A new holder, whose lease runs from now.
@@ -101,38 +109,43 @@ fn take_from(
         return Ok(());
     }
     let mut look = file.prepare_cached(
-        "SELECT rank, id, deliveries FROM waiting WHERE queue = ?1 ORDER BY rank, id LIMIT ?2",
+        "SELECT rank, id, deliveries, seen FROM waiting
+         WHERE queue = ?1 ORDER BY rank, id LIMIT ?2",
     )?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let found: Vec<(i64, i64, u32)> = look
-        .query_map(params![name, limit], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+    let found: Vec<(i64, i64, u32, bool)> = look
+        .query_map(params![name, limit], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })?
         .collect::<Result<_>>()?;
     let mut leave =
         file.prepare_cached("DELETE FROM waiting WHERE queue = ?1 AND rank = ?2 AND id = ?3")?;
     let mut hold = file.prepare_cached(
-        "INSERT INTO held (id, holder, queue, rank, deliveries) VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO held (id, holder, queue, rank, deliveries, seen)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
     let mut read = file.prepare_cached(
         "SELECT exchange, routing_key, properties, headers, body FROM content WHERE id = ?1",
     )?;
-    for (rank, id, deliveries) in found {
+    for (rank, id, deliveries, seen) in found {
         leave.execute(params![name, rank, id])?;
-        hold.execute(params![id, holder, name, rank, deliveries.saturating_add(1)])?;
-        let row = read.query_row([id], |row| {
-            Ok(Row {
-                exchange: row.get(0)?,
-                routing_key: row.get(1)?,
-                properties: row.get(2)?,
-                headers: row.get(3)?,
-                body: Bytes::from(row.get::<_, Vec<u8>>(4)?),
-            })
-        });
+        hold.execute(params![id, holder, name, rank, deliveries.saturating_add(1), seen])?;
+        let row = read.query_row([id], content);
         // Somebody deleted it by hand: held by nobody's receipt, it goes with its holder.
         if let Some(row) = row.optional()? {
-            taken.push(Taken { id, queue, deliveries, row });
+            taken.push(Taken { id, queue, deliveries, seen, row });
         }
     }
     Ok(())
+}
+
+/// Where a message belongs, and what is known of it.
+#[derive(Clone, Debug)]
+struct Place {
+    queue: String,
+    rank: i64,
+    deliveries: u32,
+    seen: bool,
 }
 
 /// Does what is to become of a message; `false` if the holder no longer has it from this handing out.
@@ -142,67 +155,189 @@ pub(super) fn settle(
     claim: Claim,
     how: Settlement,
 ) -> Result<bool> {
-    let held = file
-        .prepare_cached(
-            "DELETE FROM held WHERE id = ?1 AND holder = ?2 AND deliveries = ?3
-             RETURNING queue, rank, deliveries",
-        )?
-        .query_row(params![claim.id, holder, claim.deliveries.saturating_add(1)], held)
-        .optional()?;
-    let Some((queue, rank, deliveries)) = held else { return Ok(false) };
+    let Some(place) = let_go(file, Some(holder), claim)? else { return Ok(false) };
+    let seen = Place { seen: true, ..place };
+    let uncounted = Place { deliveries: claim.deliveries, ..seen.clone() };
     match how {
-        Settlement::Ack => {
-            file.prepare_cached("DELETE FROM content WHERE id = ?1")?.execute([claim.id])?;
+        Settlement::Ack => delete(file, claim.id)?,
+        Settlement::Requeue => put_back(file, claim.id, &uncounted)?,
+        Settlement::Reject => put_back(file, claim.id, &seen)?,
+        Settlement::Delay(at) => {
+            // This handing out was none.
+            let place = Place { seen: place.seen, ..uncounted };
+            delay(file, claim.id, &place, at.as_millisecond())?;
         }
-        Settlement::Requeue | Settlement::Reject | Settlement::Delay(_) => {
-            put_back(file, &queue, rank, claim.id, deliveries)?
-        }
-        Settlement::Discard => {
-            file.prepare_cached(concat!(
-                "INSERT INTO dead (id, queue, deliveries, at) VALUES (?1, ?2, ?3, ",
-                now!(),
-                ")"
-            ))?
-            .execute(params![claim.id, queue, deliveries])?;
-        }
+        Settlement::Discard => set_aside(file, claim.id, &seen, "discarded", false)?,
     }
     Ok(true)
 }
 
-/// Gives back a message that nobody saw: this handing out does not count.
+/// Takes a message from its holder, whoever that is when none is given; `None` if this handing out
+/// is over.
+fn let_go(file: &Connection, holder: Option<i64>, claim: Claim) -> Result<Option<Place>> {
+    file.prepare_cached(
+        "DELETE FROM held WHERE id = ?1 AND holder = coalesce(?2, holder) AND deliveries = ?3
+         RETURNING queue, rank, deliveries, seen",
+    )?
+    .query_row(params![claim.id, holder, claim.deliveries.saturating_add(1)], |row| {
+        Ok(Place {
+            queue: row.get(0)?,
+            rank: row.get(1)?,
+            deliveries: row.get(2)?,
+            seen: row.get(3)?,
+        })
+    })
+    .optional()
+}
+
+/// Gives back a message that nobody saw: this handing out was none.
 pub(super) fn give_back(file: &Connection, holder: i64, claim: Claim) -> Result<()> {
-    let held = file
-        .prepare_cached(
-            "DELETE FROM held WHERE id = ?1 AND holder = ?2 AND deliveries = ?3
-             RETURNING queue, rank, deliveries",
-        )?
-        .query_row(params![claim.id, holder, claim.deliveries.saturating_add(1)], held)
-        .optional()?;
-    match held {
-        Some((queue, rank, _)) => put_back(file, &queue, rank, claim.id, claim.deliveries),
+    match let_go(file, Some(holder), claim)? {
+        Some(place) => put_back(file, claim.id, &Place { deliveries: claim.deliveries, ..place }),
         None => Ok(()),
     }
 }
 
-fn held(row: &rusqlite::Row<'_>) -> Result<(String, i64, u32)> {
-    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-}
-
-fn put_back(file: &Connection, queue: &str, rank: i64, id: i64, deliveries: u32) -> Result<()> {
+fn put_back(file: &Connection, id: i64, place: &Place) -> Result<()> {
     file.prepare_cached(
-        "INSERT INTO waiting (queue, rank, id, deliveries) VALUES (?1, ?2, ?3, ?4)",
+        "INSERT INTO waiting (queue, rank, id, deliveries, seen) VALUES (?1, ?2, ?3, ?4, ?5)",
     )?
-    .execute(params![queue, rank, id, deliveries])?;
+    .execute(params![place.queue, place.rank, id, place.deliveries, place.seen])?;
     Ok(())
 }
 
-/// The holder is gone; all it held goes back to its place.
-pub(super) fn release(file: &Connection, holder: i64) -> Result<()> {
+fn delay(file: &Connection, id: i64, place: &Place, due_ms: i64) -> Result<()> {
     file.prepare_cached(
-        "INSERT INTO waiting (queue, rank, id, deliveries)
-         SELECT queue, rank, id, deliveries FROM held WHERE holder = ?1",
+        "INSERT INTO delayed (id, queue, rank, deliveries, seen, due)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?
-    .execute([holder])?;
+    // Not before its time: what is less than a millisecond is rounded up.
+    .execute(params![
+        id,
+        place.queue,
+        place.rank,
+        place.deliveries,
+        place.seen,
+        due_ms + 1
+    ])?;
+    Ok(())
+}
+
+/// Lets messages whose time has come wait in their old places; some at once, for there may be many.
+pub(super) fn end_delays(file: &Connection) -> Result<()> {
+    file.prepare_cached(concat!(
+        "INSERT INTO waiting (queue, rank, id, deliveries, seen)
+         SELECT queue, rank, id, deliveries, seen FROM delayed WHERE due <= ",
+        now!(),
+        " ORDER BY due, id LIMIT 1000"
+    ))?
+    .execute([])?;
+    file.prepare_cached(concat!(
+        "DELETE FROM delayed WHERE id IN (SELECT id FROM delayed WHERE due <= ",
+        now!(),
+        " ORDER BY due, id LIMIT 1000)"
+    ))?
+    .execute([])?;
+    Ok(())
+}
+
+/// In how many milliseconds the next delay ends, if there is one. Only reads.
+pub(super) fn next_due_ms(file: &Connection) -> Result<Option<i64>> {
+    file.prepare_cached(concat!("SELECT min(due) - ", now!(), " FROM delayed"))?
+        .query_row([], |row| row.get(0))
+}
+
+/// A message that was put aside.
+#[derive(Debug)]
+pub(super) struct Dead {
+    pub(super) id: i64,
+    pub(super) queue: String,
+    pub(super) at_ms: i64,
+    pub(super) reason: String,
+    pub(super) parked: bool,
+    pub(super) row: Row,
+}
+
+/// Puts a held message aside; `false` if this handing out is over.
+pub(super) fn bury(file: &Connection, claim: Claim, reason: &str, parked: bool) -> Result<bool> {
+    let Some(place) = let_go(file, None, claim)? else { return Ok(false) };
+    set_aside(file, claim.id, &place, reason, parked)?;
+    Ok(true)
+}
+
+fn set_aside(file: &Connection, id: i64, place: &Place, reason: &str, parked: bool) -> Result<()> {
+    file.prepare_cached(concat!(
+        "INSERT INTO dead (id, queue, rank, deliveries, reason, parked, at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ",
+        now!(),
+        ")"
+    ))?
+    .execute(params![id, place.queue, place.rank, place.deliveries, reason, parked])?;
+    Ok(())
+}
+
+/// The oldest messages that were put aside. Only reads.
+pub(super) fn dead(file: &Connection, limit: usize) -> Result<Vec<Dead>> {
+    file.prepare_cached(
+        "SELECT exchange, routing_key, properties, headers, body, id, queue, at, reason, parked
+         FROM dead JOIN content USING (id) ORDER BY at, id LIMIT ?1",
+    )?
+    .query_map([i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
+        Ok(Dead {
+            row: content(row)?,
+            id: row.get(5)?,
+            queue: row.get(6)?,
+            at_ms: row.get(7)?,
+            reason: row.get(8)?,
+            parked: row.get(9)?,
+        })
+    })?
+    .collect()
+}
+
+/// Lets a message that was put aside wait again, as a new one; `false` if there is none.
+pub(super) fn replay(file: &Connection, id: i64) -> Result<bool> {
+    let found = file
+        .prepare_cached("DELETE FROM dead WHERE id = ?1 RETURNING queue, rank")?
+        .query_row([id], |row| {
+            Ok(Place { queue: row.get(0)?, rank: row.get(1)?, deliveries: 0, seen: false })
+        })
+        .optional()?;
+    let Some(place) = found else { return Ok(false) };
+    file.prepare_cached(
+        "INSERT INTO content (exchange, routing_key, properties, headers, body)
+         SELECT exchange, routing_key, properties, headers, body FROM content WHERE id = ?1",
+    )?
+    .execute([id])?;
+    put_back(file, file.last_insert_rowid(), &place)?;
+    delete(file, id)?;
+    Ok(true)
+}
+
+fn delete(file: &Connection, id: i64) -> Result<()> {
+    file.prepare_cached("DELETE FROM content WHERE id = ?1")?.execute([id])?;
+    Ok(())
+}
+
+fn content(row: &rusqlite::Row<'_>) -> Result<Row> {
+    Ok(Row {
+        exchange: row.get(0)?,
+        routing_key: row.get(1)?,
+        properties: row.get(2)?,
+        headers: row.get(3)?,
+        body: Bytes::from(row.get::<_, Vec<u8>>(4)?),
+    })
+}
+
+/// A holder is gone; all it held goes back to its place. What it had when it died counts as handed
+/// out, what it leaves does not.
+pub(super) fn release(file: &Connection, holder: i64, died: bool) -> Result<()> {
+    file.prepare_cached(
+        "INSERT INTO waiting (queue, rank, id, deliveries, seen)
+         SELECT queue, rank, id, CASE WHEN ?2 THEN deliveries ELSE max(deliveries - 1, 0) END, 1
+         FROM held WHERE holder = ?1",
+    )?
+    .execute(params![holder, died])?;
     file.prepare_cached("DELETE FROM held WHERE holder = ?1")?.execute([holder])?;
     file.prepare_cached("DELETE FROM holder WHERE id = ?1")?.execute([holder])?;
     Ok(())

@@ -6,12 +6,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::time::Instant;
+use umbel_protocol::body::{Content, Serializer};
+use umbel_protocol::chord::{ChordPart, decode_group, encode_group};
 use umbel_protocol::record::{ResultRecord, State};
+use umbel_value::Value;
 
 use super::broker::SqliteBroker;
+use super::chords;
 use super::database::{Database, now};
 use crate::address::Address;
-use crate::results::{Reply, ResultStore, StoreError};
+use crate::results::{Claim, Joined, Reply, ResultStore, StoreError};
 
 /// At most so many expired records go with each new one: more than come, few enough not to stall.
 const CLEANED: u32 = 4;
@@ -42,6 +46,19 @@ impl SqliteStore {
     pub fn beside(broker: &SqliteBroker, expires: Option<Duration>) -> SqliteStore {
         SqliteStore { database: broker.database().clone(), owns: false, expires }
     }
+
+    async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let written = self.database.write(work).await;
+        written.map_err(|error| error.store(self.database.path()))
+    }
+
+    fn expires_ms(&self) -> Option<i64> {
+        self.expires.map(milliseconds)
+    }
 }
 
 #[async_trait]
@@ -50,12 +67,8 @@ impl ResultStore for SqliteStore {
         let id = record.id.clone();
         let state = record.state.as_str().to_owned();
         let text = record.to_json();
-        let expires_ms =
-            self.expires.map(|after| i64::try_from(after.as_millis()).unwrap_or(i64::MAX / 4));
-        self.database
-            .write(move |file| put(file, &id, &state, &text, expires_ms))
-            .await
-            .map_err(|error| error.store(self.database.path()))
+        let expires_ms = self.expires_ms();
+        self.write(move |file| put(file, &id, &state, &text, expires_ms)).await
     }
 
     async fn get(&self, id: &str) -> Result<Option<ResultRecord>, StoreError> {
@@ -95,11 +108,59 @@ impl ResultStore for SqliteStore {
         Ok(None)
     }
 
+    async fn begin_chord(&self, group: &str, size: u32) -> Result<(), StoreError> {
+        let (group, expires) = (group.to_owned(), self.expires_ms());
+        self.write(move |file| chords::begin(file, &group, size, expires)).await
+    }
+
+    async fn grow_chord(&self, group: &str, by: u32) -> Result<(), StoreError> {
+        let (group, expires) = (group.to_owned(), self.expires_ms());
+        self.write(move |file| chords::grow(file, &group, by, expires)).await
+    }
+
+    async fn join(&self, part: &ChordPart) -> Result<Joined, StoreError> {
+        let (part, expires) = (part.clone(), self.expires_ms());
+        let token = uuid::Uuid::new_v4().simple().to_string();
+        self.write(move |file| chords::join(file, &part, token, expires)).await
+    }
+
+    async fn extend_claim(&self, claim: &Claim, time: Duration) -> Result<bool, StoreError> {
+        let claim = claim.clone();
+        self.write(move |file| chords::extend(file, &claim, milliseconds(time))).await
+    }
+
+    async fn end_chord(&self, claim: &Claim, sent: bool) -> Result<(), StoreError> {
+        let claim = claim.clone();
+        self.write(move |file| chords::end(file, &claim, sent)).await
+    }
+
+    async fn save_group(&self, group: &str, tuple: &Value) -> Result<(), StoreError> {
+        let text = encode_group(tuple, Content::default())
+            .map_err(|error| StoreError::Unstorable { what: error.to_string() })?;
+        let (group, expires) = (group.to_owned(), self.expires_ms());
+        self.write(move |file| chords::save(file, &group, &text, expires)).await
+    }
+
+    async fn group(&self, group: &str) -> Result<Option<Value>, StoreError> {
+        let id = group.to_owned();
+        let reading = self.database.read(move |file| chords::saved(file, &id)).await;
+        let text = reading.map_err(|error| error.store(self.database.path()))?;
+        let tuple = text.map(|text| decode_group(&text, Serializer::Json)).transpose();
+        tuple.map_err(|error| StoreError::Other {
+            what: format!("cannot read the group `{group}`"),
+            source: error.into(),
+        })
+    }
+
     async fn close(&self) {
         if self.owns {
             self.database.close().await;
         }
     }
+}
+
+fn milliseconds(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX / 4)
 }
 
 fn put(
