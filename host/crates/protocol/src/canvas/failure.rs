@@ -4,15 +4,9 @@
 use umbel_value::{Map, Value};
 
 use super::Abandoned;
-use super::planner::MAX_NESTING;
+use super::planner::{MAX_NESTING, MAX_WEIGHT, weight};
 use crate::message::Message;
 use crate::signature::{Kind, several};
-
-/// A chord that somebody is a part of: group, position and body.
-type Part = (String, Option<u32>, Value);
-
-/// Members that inherit a chord each get a copy of its body; so many at most.
-const MAX_COPIES: usize = 10_000;
 
 /// See [`super::abandon`].
 pub(super) fn chain(message: &Message) -> Vec<Abandoned> {
@@ -24,7 +18,7 @@ pub(super) fn chain(message: &Message) -> Vec<Abandoned> {
 /// See [`super::abandon_body`].
 pub(super) fn body(chord: &Value) -> Vec<Abandoned> {
     let mut lost = Lost { list: Vec::new(), original: kind(chord) == Kind::Group };
-    lost.add(chord, Inherited { part: None, errbacks: Some(Vec::new()) }, 0);
+    lost.add(chord, Inherited { errbacks: Some(Vec::new()), ..Inherited::default() }, 0);
     lost.original = false;
     lost.steps(chord.get("options").and_then(|options| options.get("chain")));
     lost.list
@@ -35,20 +29,38 @@ struct Lost {
     original: bool,
 }
 
-/// What a signature takes over from the canvas around it.
-#[derive(Clone)]
+/// What a signature takes over from the canvas around it where it does not say it itself.
+#[derive(Clone, Default)]
 struct Inherited {
-    part: Option<Part>,
+    /// The body of the chord it is a part of, if it has a group too.
+    chord: Option<Value>,
+    group: Option<String>,
+    index: Option<u32>,
     /// `None`: nobody's error callbacks are called.
     errbacks: Option<Vec<Value>>,
 }
 
-const NOTHING: Inherited = Inherited { part: None, errbacks: None };
+impl Inherited {
+    fn extend(&mut self, options: &Map) {
+        let chord = options.get("chord").filter(|chord| chord.as_map().is_some());
+        let group = options.get("group_id").and_then(Value::as_str);
+        let index = options.get("group_index").and_then(Value::as_u64);
+        self.chord = chord.cloned().or(self.chord.take());
+        self.group = group.map(str::to_owned).or(self.group.take());
+        self.index = index.and_then(|index| u32::try_from(index).ok()).or(self.index);
+        let Some(errbacks) = &mut self.errbacks else { return };
+        for errback in several(options, "link_error") {
+            if !errbacks.contains(&errback) {
+                errbacks.push(errback);
+            }
+        }
+    }
+}
 
 impl Lost {
     fn steps(&mut self, chain: Option<&Value>) {
         for step in chain.and_then(Value::as_list).unwrap_or_default() {
-            self.add(step, NOTHING, 0);
+            self.add(step, Inherited::default(), 0);
         }
     }
 
@@ -58,14 +70,7 @@ impl Lost {
             return;
         }
         let id = options.get("task_id").and_then(Value::as_str);
-        inherited.part = part(options).or(inherited.part);
-        for errback in several(options, "link_error") {
-            if let Some(errbacks) =
-                inherited.errbacks.as_mut().filter(|list| !list.contains(&errback))
-            {
-                errbacks.push(errback);
-            }
-        }
+        inherited.extend(options);
         let inner = |key| signature.get("kwargs").and_then(|kwargs| kwargs.get(key));
         let tasks = || inner("tasks").and_then(Value::as_list).unwrap_or_default();
         match kind(signature) {
@@ -73,18 +78,23 @@ impl Lost {
                 // The chain's own id is that of its last step.
                 let Some((last, before)) = tasks().split_last() else { return };
                 for step in before {
-                    self.add(step, NOTHING, nesting + 1);
+                    self.add(step, Inherited::default(), nesting + 1);
                 }
                 self.add(last, inherited, nesting + 1);
             }
             Kind::Group => {
-                for member in tasks().iter().take(MAX_COPIES) {
+                // Each member gets a copy of the body; a message may ask for more than there is.
+                let copied = inherited.chord.as_ref().map_or(0, weight);
+                if copied.saturating_mul(tasks().len()) > MAX_WEIGHT {
+                    inherited.chord = None;
+                }
+                for member in tasks() {
                     self.add(member, inherited.clone(), nesting + 1);
                 }
-                self.push(id, NOTHING);
+                self.push(id, Inherited::default());
             }
             Kind::Chord => {
-                self.push(id, NOTHING);
+                self.push(id, Inherited::default());
                 if let Some(body) = inner("body") {
                     self.add(body, inherited, nesting + 1);
                 }
@@ -96,17 +106,11 @@ impl Lost {
     /// Without an id nothing can be stored, and no chord knows of it.
     fn push(&mut self, id: Option<&str>, inherited: Inherited) {
         let Some(id) = id.filter(|id| !id.is_empty()) else { return };
-        let Inherited { part, errbacks } = inherited;
+        let Inherited { chord, group, index, errbacks } = inherited;
+        let part = group.zip(chord).map(|(group, chord)| (group, index, chord));
         let (id, errbacks) = (id.to_owned(), errbacks.unwrap_or_default());
         self.list.push(Abandoned { id, part, errbacks, original: self.original });
     }
-}
-
-fn part(options: &Map) -> Option<Part> {
-    let chord = options.get("chord").filter(|chord| chord.as_map().is_some())?;
-    let group = options.get("group_id")?.as_str()?.to_owned();
-    let index = options.get("group_index").and_then(Value::as_u64);
-    Some((group, index.and_then(|index| u32::try_from(index).ok()), chord.clone()))
 }
 
 fn kind(signature: &Value) -> Kind {

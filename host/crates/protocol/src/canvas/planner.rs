@@ -13,7 +13,7 @@ pub(super) const MAX_NESTING: usize = 64;
 
 /// What a plan may hold, in values and bytes of text. A chord repeats its body for every part, a
 /// group its options: little text can ask for much.
-const MAX_WEIGHT: usize = 256 << 20;
+pub(super) const MAX_WEIGHT: usize = 256 << 20;
 
 /// What a signature is applied with.
 #[derive(Clone, Debug, Default)]
@@ -210,7 +210,8 @@ pub(super) fn expand(mut signature: Signature) -> Result<Signature, CanvasError>
     Ok(group)
 }
 
-fn weight(value: &Value) -> usize {
+/// What a value takes, about.
+pub(super) fn weight(value: &Value) -> usize {
     let inner = match value {
         Value::Text(text) | Value::Tagged(_, text) | Value::Big(text) => text.len(),
         Value::Bytes(bytes) => bytes.len(),

@@ -5,7 +5,7 @@ use umbel_protocol::message::Message;
 use umbel_value::Value;
 
 use crate::recorded::{self, check};
-use crate::{chain, chord, group, json, sending, sent, task};
+use crate::{apply, chain, chord, group, json, sending, sent, task};
 
 fn ids(abandoned: &[Abandoned]) -> Vec<&str> {
     abandoned.iter().map(|lost| lost.id.as_str()).collect()
@@ -111,6 +111,19 @@ fn a_body_that_is_a_canvas_fails_to_its_end() {
     assert_eq!(ids(&canvas::abandon_body(&json(&steps))), ["a", "g", "b"]);
     let members = frozen(&group(&[steps]), "gg");
     assert_eq!(ids(&canvas::abandon_body(&json(&members))), ["a", "g", "b", "gg"]);
+}
+
+#[test]
+fn a_body_that_is_a_chord_reports_to_the_chord_around_it() {
+    let body = chord(&[task("h", "[]")], &task("b", "[]"));
+    let inner = chord(&[task("a", "[]")], &body);
+    let plan = apply(&chord(&[inner, task("c", "[]")], &task("outer", "[]")), None).unwrap();
+    let (part, other) = (sent(&plan)[0], sent(&plan)[1]);
+    let lost = canvas::abandon_body(part.embed.chord.as_ref().unwrap());
+    let parts: Vec<_> = lost.iter().filter_map(|lost| lost.part.clone()).collect();
+    let [(group, index, body)] = &parts[..] else { panic!("{lost:?}") };
+    assert_eq!((Some(group), *index), (other.group.as_ref(), Some(0)));
+    assert_eq!(body.get("task"), Some(&Value::from("outer")));
 }
 
 #[test]
