@@ -16,8 +16,21 @@ def main():
     cases = suite.load()
     if sys.argv[1:] == ["--list"]:
         json.dump([case.description() for case in cases.values()], sys.stdout)
-        return
-    serve(cases)
+    elif sys.argv[1:] == ["--differences"]:
+        differences(cases)
+    else:
+        serve(cases)
+
+
+def differences(cases):
+    """Prints a table of where Umbel differs on purpose."""
+    reasons = {}
+    for case in cases.values():
+        if case.differs:
+            reasons.setdefault(case.differs, []).append(f"`{case.name}`")
+    print("| difference | cases |\n|---|---|")
+    for reason, names in reasons.items():
+        print(f"| {reason} | {', '.join(names)} |")
 
 
 def serve(cases):
@@ -31,7 +44,7 @@ def serve(cases):
     def run(name):
         started = time.monotonic()
         failure = attempt(theatre, cases[name])
-        answer = {"case": name, "failure": failure, "seconds": time.monotonic() - started}
+        answer = {"asked": name, "failure": failure, "seconds": time.monotonic() - started}
         with writing:
             print(json.dumps(answer), file=answers, flush=True)
 

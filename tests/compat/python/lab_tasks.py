@@ -204,6 +204,22 @@ def late(seconds, key):
     return seconds
 
 
+@task(bind=True, acks_late=True, acks_on_timeout=False)
+def late_once(self, seconds):
+    """Takes its time unless its message comes again."""
+    if self.request.delivery_info.get("redelivered"):
+        return "came again"
+    time.sleep(seconds)
+    return "had the time"
+
+
+@task
+def single(seconds):
+    """May run once at a time, where a worker can limit that."""
+    time.sleep(seconds)
+    return seconds
+
+
 @task(acks_late=False)
 def early(seconds, key):
     """Its message is acknowledged when it starts."""
@@ -287,9 +303,9 @@ def progress(self, state, meta, seconds):
 
 
 @task(bind=True)
-def submit(self, name, args, kwargs):
+def submit(self, name, args, keywords):
     """Sends a task and gives its id."""
-    return self.app.send_task(name, args, kwargs).id
+    return self.app.send_task(name, args, keywords).id
 
 
 @task(bind=True)
@@ -302,12 +318,6 @@ def apply(self, signature, args):
 def replace(self, signature):
     """Puts any canvas into its own place."""
     return self.replace(self.app.signature(signature))
-
-
-@task(bind=True)
-def replace_value(self, value, signature):
-    """As `replace`, for a step that is given a value: the replacement gets it too."""
-    return self.replace(self.app.signature(signature).clone(args=(value,)))
 
 
 @task(bind=True)

@@ -34,6 +34,12 @@ pub fn guest(name: &str) -> PathBuf {
     needed(folder.join(format!("{name}.wasm")), "scripts/build-guests.sh")
 }
 
+/// One plugin of the tests' own by its name: in `UMBEL_TEST_PLUGINS`, else in `target/test-plugins`.
+pub fn test_plugin(name: &str) -> PathBuf {
+    let folder = built("UMBEL_TEST_PLUGINS", "target/test-plugins", "scripts/build-guests.sh");
+    needed(folder.join(format!("{name}.wasm")), "scripts/build-guests.sh")
+}
+
 /// A Python that can import Celery 5.7: `UMBEL_PYTHON`, else the one of `target/venv`.
 pub fn python() -> PathBuf {
     built("UMBEL_PYTHON", "target/venv/bin/python", "make venv")

@@ -174,7 +174,8 @@ impl CeleryWorker {
     }
 }
 
-fn python(script: &Path) -> Command {
+/// A script, not started yet.
+pub fn python(script: &Path) -> Command {
     let mut command = Command::new(paths::python());
     command.env("PYTHONDONTWRITEBYTECODE", "1").arg("-u").arg(script);
     command

@@ -20,6 +20,7 @@ pub struct Worker {
     plugins: Vec<(String, PathBuf)>,
     config: String,
     args: Vec<String>,
+    variables: Vec<(String, String)>,
 }
 
 impl Worker {
@@ -31,6 +32,7 @@ impl Worker {
             plugins: vec![],
             config: String::new(),
             args: vec![],
+            variables: vec![],
         }
     }
 
@@ -56,6 +58,12 @@ impl Worker {
     /// Further arguments.
     pub fn args(mut self, args: &[&str]) -> Worker {
         self.args.extend(args.iter().map(|arg| (*arg).to_owned()));
+        self
+    }
+
+    /// An environment variable of its own.
+    pub fn variable(mut self, name: &str, value: &str) -> Worker {
+        self.variables.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -104,6 +112,7 @@ impl Worker {
             command.arg("--allow-root");
         }
         command.args(&self.args);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
 }

@@ -55,6 +55,13 @@ def a_failed_message_may_go_to_the_dead_letter_exchange(lab):
     lab.broker.exhumed(sent.id)
 
 
+@case
+def a_message_that_timed_out_may_be_given_back(lab):
+    sent = lab.send("late_once", 30, time_limit=1)
+    lab.eventually("it came again", lambda: (lab.stored(sent.id) or {}).get("status") == "SUCCESS")
+    assert lab.get(lab.result(sent.id)) == "came again"
+
+
 @case(brokers=RABBITMQ)
 def an_ignored_message_is_acknowledged(lab):
     sent = lab.send("ignore", queue="mortal")

@@ -40,8 +40,11 @@ class Theatre:
         self.workers = []
         self.locks = {name: threading.Lock() for name in SHARED}
         self.shared = {}
-        #: Cases on the narrow worker see its order: one at a time.
-        self.turn = threading.Lock()
+        self.turns = {
+            # Cases on the narrow worker see its order: one at a time.
+            suite.NARROW: threading.Lock(),
+            # Workers that start at the same time delay each other.
+            suite.OWN: threading.Semaphore(6)}
         self.app = cell.app()
         self.rpc_app = cell.app(result_backend="rpc://")
         self.broker = Broker(cell, self.app)
@@ -66,14 +69,17 @@ class Theatre:
 
     def run(self, case):
         lab = Lab(self, case)
-        if case.on == suite.OWN:
-            lab.own_queue()
-            case.run(lab)
-        else:
-            lab.queue = SHARED[case.on]["queues"][0]
-            lab.shared_worker = self.ensure(case.on)
-            with self.turn if case.on == suite.NARROW else contextlib.nullcontext():
+        with self.turns.get(case.on, contextlib.nullcontext()):
+            if case.on == suite.OWN:
+                lab.own_queue()
+            else:
+                lab.queue = SHARED[case.on]["queues"][0]
+                lab.shared_worker = self.ensure(case.on)
+            try:
                 case.run(lab)
+            except BaseException as failure:
+                failure.add_note(lab.logs())
+                raise
 
     def ensure(self, name):
         """The shared worker of this name, started when it is first needed."""
@@ -101,6 +107,7 @@ class Lab:
         self.key = uuid.uuid4().hex
         self.queue = DEFAULT_QUEUE
         self.shared_worker = None
+        self.workers = []
 
     @property
     def umbel(self):
@@ -170,6 +177,11 @@ class Lab:
         notes = [note for worker in self.theatre.workers for note in worker.log.notes(key)]
         return notes if len(notes) >= count else None
 
+    def logs(self):
+        """The end of what the workers of this case wrote."""
+        workers = [self.shared_worker] if self.shared_worker else self.workers
+        return "\n".join(f"---- {worker.name}\n{worker.log.tail()}" for worker in workers)
+
     def eventually(self, what, look, within=PATIENCE):
         return eventually(what, look, within)
 
@@ -195,7 +207,9 @@ class Lab:
         """A worker of this case alone, not started yet."""
         options.setdefault("queues", [self.queue])
         options.setdefault("concurrency", 2)
-        return self.theatre.worker(f"own{len(self.theatre.workers)}-{self.key[:6]}", **options)
+        name = f"own{len(self.workers)}-{self.key[:8]}"
+        self.workers.append(self.theatre.worker(name, **options))
+        return self.workers[-1]
 
     def redis_server(self):
         """A Redis of this case alone."""

@@ -2,3 +2,11 @@
 
 RETRY_GOES_ASTRAY = (
     "From any quorum queue, Celery sends a retry to the default one; Umbel to the queue it came from.")
+
+INVALID_IS_TOLD = (
+    "Celery drops a message that makes no sense; Umbel rejects it as well, and stores a failure so"
+    " that its caller knows.")
+
+NO_TRACEBACK = (
+    "An error that a sandboxed task returns was not raised anywhere, so that it has no traceback;"
+    " a crash has one.")

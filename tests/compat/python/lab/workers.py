@@ -58,12 +58,9 @@ class Worker:
             if words in self.log.text():
                 return True
             if self.process.poll() is not None:
-                raise AssertionError(f"worker {self.name} ended:\n{self.log.tail()}")
+                raise AssertionError(f"worker {self.name} ended")
 
-        try:
-            eventually(f"worker {self.name} writes {words!r}", look, within)
-        except AssertionError as why:
-            raise AssertionError(f"{why}\n{self.log.tail()}") from None
+        eventually(f"worker {self.name} writes {words!r}", look, within)
 
     def signal(self, number):
         self.process.send_signal(number)
@@ -118,17 +115,14 @@ class UmbelWorker(Worker):
     def command(self):
         folder = pathlib.Path(self.folder.name)
         config = folder / "umbel.toml"
-        arguments = umbel_settings.write(config, self.cell, self.settings)
+        config.write_text(umbel_settings.file(self.cell, self.queues, self.settings))
         plugins = folder / "plugins"
         plugins.mkdir(exist_ok=True)
-        link = plugins / "lab.wasm"
-        if not link.exists():
-            shutil.copyfile(os.environ["COMPAT_PLUGIN"], link)
+        shutil.copyfile(os.environ["COMPAT_PLUGIN"], plugins / "lab.wasm")
         command = [
             os.environ["COMPAT_UMBEL"], "worker", "--config", str(config),
             "--broker", self.broker, "--result-backend", self.results,
-            "--plugins", str(plugins), "-c", str(self.concurrency),
-            "-n", f"{self.name}@compat", "-Q", ",".join(self.queues), *arguments]
+            "--plugins", str(plugins), "-c", str(self.concurrency), "-n", f"{self.name}@compat"]
         return command + (["--allow-root"] if os.geteuid() == 0 else [])
 
     def environment(self):
@@ -154,7 +148,7 @@ class Log:
             file.seek(since)
             return file.read()
 
-    def tail(self, lines=40):
+    def tail(self, lines=25):
         return "\n".join(self.text().splitlines()[-lines:])
 
     def notes(self, key):
