@@ -159,6 +159,11 @@ fn a_bomb_of_aliases_is_stopped() {
 }
 
 #[test]
+fn a_text_that_would_take_long_is_refused() {
+    refuse(&" ".repeat((8 << 20) + 1), "bytes of YAML");
+}
+
+#[test]
 fn depth_is_bounded() {
     let nested = |depth: usize| "- ".repeat(depth) + "x";
     assert!(read(&nested(MAX_DEPTH)).is_ok());

@@ -8,8 +8,15 @@ use umbel_value::{Budget, Exceeded, Map, Value};
 
 use super::scalar;
 
+/// A longer text is refused: the parser takes a third of a second for each of its megabytes, PyYAML
+/// more than ten.
+const MAX_TEXT: usize = 8 << 20;
+
 /// Reads one document; an empty text is null.
 pub(in crate::body) fn read(bytes: &[u8]) -> Result<Value, String> {
+    if bytes.len() > MAX_TEXT {
+        return Err(format!("more than {MAX_TEXT} bytes of YAML"));
+    }
     let text = std::str::from_utf8(bytes)
         .map_err(|error| format!("not UTF-8 at byte {}", error.valid_up_to()))?;
     let parser = Parser::new_from_str(text);
