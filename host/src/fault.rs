@@ -138,7 +138,9 @@ fn proposal(error: &anyhow::Error) -> Option<String> {
                 BrokerError::Unreachable { .. } => Some(unreachable.to_owned()),
                 BrokerError::Refused { .. } => Some(refused.to_owned()),
                 BrokerError::Conflict { name, .. } => Some(format!(
-                    "delete `{name}` on the broker once it is empty, or take from another queue with -Q"
+                    "say in `queues` how it exists: {{ name = \"{name}\", type = …, arguments = … }}; \
+                     or take from it as it is, with --accept-existing; or delete it on the broker \
+                     once it is empty"
                 )),
                 _ => None,
             };
@@ -155,6 +157,9 @@ fn code(error: &anyhow::Error) -> Code {
     for cause in error.chain() {
         if let Some(fault) = cause.downcast_ref::<Fault>() {
             return fault.code;
+        }
+        if let Some(BrokerError::Unsupported(_)) = cause.downcast_ref() {
+            return Code::Failure;
         }
         if cause.is::<BrokerError>() || cause.is::<StoreError>() {
             return Code::Unavailable;
@@ -181,13 +186,28 @@ pub(crate) fn redact(text: &str) -> String {
                     }
                     None => out += login,
                 }
-                out += server;
+                out += &without_secrets(server);
             }
-            None => out += url,
+            None => out += &without_secrets(url),
         }
         rest = &after[end..];
     }
     out + rest
+}
+
+/// Masks what a query says under a name with `password` in it.
+fn without_secrets(url: &str) -> String {
+    let Some((server, query)) = url.split_once('?') else { return url.to_owned() };
+    let parts = query.split_inclusive(['&', ';']).map(|pair| {
+        let end = if pair.ends_with(['&', ';']) { pair.len() - 1 } else { pair.len() };
+        match pair[..end].split_once('=') {
+            Some((name, _)) if name.to_ascii_lowercase().contains("password") => {
+                format!("{name}=**{}", &pair[end..])
+            }
+            _ => pair.to_owned(),
+        }
+    });
+    format!("{server}?{}", parts.collect::<String>())
 }
 
 #[cfg(test)]
@@ -202,6 +222,13 @@ mod tests {
             ("sqlite://umbel.db", "sqlite://umbel.db"),
             ("amqp://a:se/cret@host", "amqp://a:**@host"),
             ("nothing", "nothing"),
+            ("amqp://a:p@one;amqp://b:q@two/v", "amqp://a:**@two/v"),
+            (
+                "sentinel://h/0?master_name=m&sentinel_password=secret&x=1",
+                "sentinel://h/0?master_name=m&sentinel_password=**&x=1",
+            ),
+            ("redis://:p@h?password=secret", "redis://:**@h?password=**"),
+            ("http://h/?q=1&r=2", "http://h/?q=1&r=2"),
         ] {
             assert_eq!(redact(text), masked);
         }

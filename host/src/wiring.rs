@@ -1,20 +1,17 @@
 //! From addresses to the broker and the result store behind them.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
 use umbel_transport::address::{Address, Scheme};
-use umbel_transport::amqp::{AmqpBroker, AmqpOptions, RpcStore};
+use umbel_transport::amqp::{AmqpBroker, RpcStore};
 use umbel_transport::broker::Broker;
-use umbel_transport::redis::{RedisBroker, RedisOptions, RedisRpcStore, RedisStore, StoreOptions};
+use umbel_transport::redis::{RedisBroker, RedisRpcStore, RedisStore};
 use umbel_transport::results::ResultStore;
 use umbel_transport::sqlite::{SqliteBroker, SqliteOptions, SqliteStore};
+use umbel_worker::WorkerConfig;
 
 use crate::settings::Settings;
-
-/// Celery's `result_expires`.
-const RESULTS_EXPIRE: Duration = Duration::from_secs(86400);
 
 /// Where messages come from and where results go.
 pub(crate) struct Ends {
@@ -23,16 +20,35 @@ pub(crate) struct Ends {
     pub(crate) store: Option<Arc<dyn ResultStore>>,
 }
 
+/// The worker's share of the settings.
+pub(crate) fn worker_config(settings: &Settings) -> WorkerConfig {
+    WorkerConfig {
+        node: settings.node.clone(),
+        queues: settings.queues.clone(),
+        concurrency: settings.concurrency,
+        prefetch_multiplier: settings.prefetch_multiplier,
+        drain_timeout: settings.drain_timeout,
+        hold_limit: settings.hold_limit,
+        default_queue: settings.default_queue.clone(),
+        routes: settings.routes.clone(),
+        accept: settings.accept.clone(),
+        result_extended: settings.result_options.extended,
+        control: settings.remote_control,
+        die_after: settings.die_after.clone(),
+    }
+}
+
 /// Connects to the broker, and to the result store if it is wanted.
 pub(crate) async fn connect(settings: &Settings, with_results: bool) -> anyhow::Result<Ends> {
     let address = &settings.broker;
     let results = settings.results.as_ref().filter(|_| with_results);
+    let expires = settings.result_options.store.expires;
     // One file for both is opened once: results and settlements then share their syncs.
     if address.scheme == Scheme::Sqlite {
         let broker = SqliteBroker::open(address.clone(), SqliteOptions::default()).await?;
         let store = match results {
             Some(results) if results == address => {
-                let store = SqliteStore::beside(&broker, Some(RESULTS_EXPIRE));
+                let store = SqliteStore::beside(&broker, expires);
                 Some(Arc::new(store) as Arc<dyn ResultStore>)
             }
             Some(results) => Some(store(settings, results).await?),
@@ -42,9 +58,9 @@ pub(crate) async fn connect(settings: &Settings, with_results: bool) -> anyhow::
     }
     let broker: Arc<dyn Broker> = match address.scheme {
         Scheme::Redis => {
-            Arc::new(RedisBroker::connect(address.clone(), RedisOptions::default()).await?)
+            Arc::new(RedisBroker::connect(address.clone(), settings.redis.clone()).await?)
         }
-        _ => Arc::new(AmqpBroker::connect(address.clone(), AmqpOptions::default()).await?),
+        _ => Arc::new(AmqpBroker::connect(address.clone(), settings.amqp.clone()).await?),
     };
     let store = match results {
         Some(results) => Some(store(settings, results).await?),
@@ -62,21 +78,20 @@ pub(crate) async fn results(settings: &Settings) -> anyhow::Result<Option<Arc<dy
 }
 
 async fn store(settings: &Settings, address: &Address) -> anyhow::Result<Arc<dyn ResultStore>> {
+    let options = &settings.result_options.store;
     let opened: Result<Arc<dyn ResultStore>, anyhow::Error> = async {
         Ok(match address.scheme {
             Scheme::Redis => {
-                let store = RedisStore::connect(address.clone(), StoreOptions::default()).await?;
+                let store = RedisStore::connect(address.clone(), options.clone()).await?;
                 Arc::new(store) as Arc<dyn ResultStore>
             }
-            Scheme::Sqlite => {
-                Arc::new(SqliteStore::open(address.clone(), Some(RESULTS_EXPIRE)).await?)
-            }
+            Scheme::Sqlite => Arc::new(SqliteStore::open(address.clone(), options.expires).await?),
             Scheme::Rpc if settings.broker.scheme == Scheme::Redis => {
                 let broker = settings.broker.clone();
-                Arc::new(RedisRpcStore::connect(broker, RedisOptions::default()).await?)
+                Arc::new(RedisRpcStore::connect(broker, settings.redis.clone()).await?)
             }
             Scheme::Rpc | Scheme::Amqp => {
-                Arc::new(RpcStore::connect(settings.broker.clone(), AmqpOptions::default()).await?)
+                Arc::new(RpcStore::connect(settings.broker.clone(), settings.amqp.clone()).await?)
             }
         })
     }

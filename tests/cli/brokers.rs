@@ -6,7 +6,7 @@ use umbel_harness::net::free_port;
 use umbel_harness::rabbitmq::RabbitMq;
 use umbel_harness::redis::{RedisOptions, RedisServer};
 
-use crate::{PASSWORD, folder, put, umbel};
+use crate::{PASSWORD, SOON, folder, put, umbel};
 
 #[test]
 fn an_unreachable_broker_is_named_and_the_worker_ends() {
@@ -44,6 +44,19 @@ fn a_wrong_rabbitmq_password_or_vhost_is_said_without_telling_it() {
         umbel(folder.path(), &["worker", "--allow-root", "-b", &url])
             .refused(69, &["refuses the credentials or the virtual host", "help: "]);
     }
+}
+
+#[test]
+fn a_time_limit_beyond_rabbitmqs_own_is_warned_of() {
+    let folder = folder("[plugins.tasks.tasks.sleep]\nlimits = { time = '31m' }\n");
+    put(folder.path(), "tasks", "tasks");
+    let server = RabbitMq::shared();
+    let url = server.url(&server.fresh_vhost());
+    let mut worker = crate::embedded::worker(folder.path(), &["-b", &url]);
+    worker.await_log("tasks.sleep may run for 31m", SOON);
+    let log = worker.log();
+    let lines = log.lines().filter(|line| line.contains("consumer_timeout")).count();
+    assert_eq!(lines, 1, "{log}");
 }
 
 #[test]

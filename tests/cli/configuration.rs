@@ -12,7 +12,12 @@ fn help_tells_variables_and_exit_codes() {
         "UMBEL_CONCURRENCY",
         "--drain-timeout",
         "-Q, --queues",
+        "--track-started",
+        "--ack-on-failure[=<BOOL>]",
     ]);
+    let short = umbel(folder.path(), &["worker", "-h"]);
+    short.said(&["--concurrency", "--soft-time-limit"]);
+    assert!(!short.text.contains("--track-started"), "{}", short.text);
 }
 
 #[test]
@@ -45,6 +50,57 @@ fn a_bad_value_names_its_place() {
     let mut command = command(folder.path(), &["worker"]);
     command.env("UMBEL_TIME_LIMIT", "5 parsecs");
     run(command).refused(2, &["UMBEL_TIME_LIMIT: `parsecs` is no unit of time"]);
+}
+
+#[test]
+fn mistakes_in_policies_name_their_place_and_a_way_out() {
+    for (toml, parts) in [
+        (
+            "[tasks]\nrate-limit = '10/d'",
+            ["umbel.toml:2: `tasks.rate-limit`", "is no unit of a rate"],
+        ),
+        ("[tasks]\ntrak-started = true", ["`tasks.trak-started`", "mean `tasks.track-started`?"]),
+        ("[tasks]\nretry = { max-backof = '1s' }", ["umbel.toml:2", "`tasks.retry.max-backoff`?"]),
+        ("[limits]\nsoft-time = 4", ["`limits.soft-time` has no unit", "write \"4s\""]),
+        ("[results]\nexpires = '1 moon'", ["`results.expires`", "`moon` is no unit of time"]),
+        ("[results]\nexpire = '1d'", ["`results.expire`", "mean `results.expires`?"]),
+        ("routes = ['a']", ["`routes` must be a table of texts", "umbel.toml:1"]),
+        ("queues = [{ nam = 'q' }]", ["`queues.nam`", "mean `queues.name`?"]),
+        ("accept-content = ['pickle']", ["`accept-content`", "`pickle` runs code"]),
+        ("task_acks_late = true", ["`task_acks_late`", "`acks = \"late\"`"]),
+        ("[plugins.x]\nallow = { sumbit = ['a'] }", ["allow.sumbit", "`plugins.x.allow.submit`?"]),
+    ] {
+        let folder = folder(toml);
+        umbel(folder.path(), &["worker", "--allow-root"]).refused(2, &parts);
+    }
+    let folder = folder("");
+    for (flag, text, part) in [
+        ("--rate-limit", "fast", "--rate-limit: `fast` is not a rate"),
+        ("--soft-time-limit", "5 parsecs", "--soft-time-limit: `parsecs` is no unit"),
+        ("--acks", "never", "--acks: `never` is neither `late` nor `early`"),
+        ("--queue-type", "stream", "--queue-type: `stream` is neither"),
+    ] {
+        umbel(folder.path(), &["worker", "--allow-root", flag, text]).refused(2, &[part]);
+    }
+}
+
+#[test]
+fn what_limits_a_task_is_shown_beside_it() {
+    let folder = folder(
+        "[tasks]\nrate-limit = '100/m'\n[plugins.tasks]\nallow = { submit = ['images.*'] }\n\
+         limits = { soft-time = '4s', concurrency = 8 }\ntasks.add = { concurrency = 2 }\n",
+    );
+    put(folder.path(), "tasks", "tasks");
+    umbel(folder.path(), &["tasks"]).said(&[
+        "5m 256MiB soft:4s rate:100/m concurrency:2 plugin-concurrency:8 submit:images.*",
+        "5m 256MiB soft:4s rate:100/m plugin-concurrency:8 submit:images.*",
+    ]);
+    let checked = umbel(folder.path(), &["check", "plugins/tasks.wasm", "--json"]);
+    let checked: serde_json::Value = serde_json::from_str(&checked.text).expect("JSON");
+    let task = &checked["plugins"][0]["tasks"][0];
+    assert_eq!(task["rate_limit"], "100/m");
+    assert_eq!(task["submit"][0], "images.*");
+    assert_eq!(task["limits"]["soft_time"], "4s");
 }
 
 #[test]

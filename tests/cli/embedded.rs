@@ -7,7 +7,7 @@ use umbel_harness::process::Process;
 
 use crate::{SOON, command, folder, put, umbel};
 
-fn worker(folder: &std::path::Path, more: &[&str]) -> Process {
+pub(crate) fn worker(folder: &std::path::Path, more: &[&str]) -> Process {
     let mut words = vec!["worker"];
     words.extend(more);
     if rustix::process::geteuid().is_root() {

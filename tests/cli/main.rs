@@ -2,7 +2,9 @@
 //! any, documented exit codes.
 
 mod brokers;
+mod calls;
 mod configuration;
+mod dead_letters;
 mod embedded;
 mod plugins;
 

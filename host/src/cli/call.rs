@@ -1,20 +1,25 @@
-//! `umbel call`: send a task, optionally wait for its result.
+//! `umbel call`: send a task or a chain of them, optionally wait for the result.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context;
+use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches};
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use serde_json::json;
-use umbel_protocol::message::{Message, Route};
-use umbel_protocol::names::client_origin;
-use umbel_protocol::record::{ResultRecord, State};
-use umbel_protocol::time::Timestamp;
-use umbel_transport::results::ResultStore;
+use umbel_protocol::body::Content;
+use umbel_protocol::canvas::{self, Plan, Sender, Step};
+use umbel_protocol::names::{CHAIN, client_origin};
+use umbel_protocol::time::isoformat;
+use umbel_transport::broker::Broker;
+use umbel_value::{Map, Value};
 
-use super::{arguments, render};
-use crate::fault::{Code, Fault};
-use crate::out::Progress;
-use crate::settings::units::{duration, show_duration};
+use super::{arguments, waiting};
+use crate::fault::Fault;
+use crate::settings::units::celerys_duration;
+use crate::settings::values::{compression, serializer};
 use crate::settings::{Settings, host_name};
 use crate::{out, wiring};
 
@@ -36,24 +41,51 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "JSON")]
     kwargs: Option<String>,
 
+    #[command(flatten)]
+    chain: Chain,
+
+    /// A task that gets the result, once it is a success
+    #[arg(long, value_name = "NAME")]
+    link: Vec<String>,
+
+    /// A task that is told of a failure
+    #[arg(long, value_name = "NAME")]
+    link_error: Vec<String>,
+
     /// The queue to send to [default: as `routes` and `default-queue` say]
     #[arg(short, long, value_name = "QUEUE")]
     queue: Option<String>,
 
+    /// From 0 to 255; which end goes first is the broker's to say
+    #[arg(long, value_name = "N")]
+    priority: Option<u8>,
+
     /// Do not run it before this time has passed, for example 30s
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = celerys_duration, conflicts_with = "eta")]
     countdown: Option<Duration>,
 
-    /// Do not run it after this time has passed
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    expires: Option<Duration>,
+    /// Do not run it before this moment, for example 2030-01-31T12:00:00Z
+    #[arg(long, value_name = "MOMENT", value_parser = moment)]
+    eta: Option<jiff::Timestamp>,
+
+    /// Do not run it after this time has passed, or after this moment
+    #[arg(long, value_name = "TIME", value_parser = expiry)]
+    expires: Option<Expiry>,
+
+    /// How the message is written: json, msgpack or yaml
+    #[arg(long, value_name = "NAME", value_parser = serializer_name)]
+    serializer: Option<String>,
+
+    /// How the message is compressed: gzip, bzip2, lzma, brotli or zstd
+    #[arg(long, value_name = "NAME", value_parser = compression_name)]
+    compression: Option<String>,
 
     /// Wait for the result and print it
     #[arg(short, long)]
     wait: bool,
 
     /// Give up waiting after this time, for example 10s
-    #[arg(long, value_name = "TIME", value_parser = duration, requires = "wait")]
+    #[arg(long, value_name = "TIME", value_parser = celerys_duration, requires = "wait")]
     timeout: Option<Duration>,
 
     /// Write the result here: bytes and text as they are, anything else as JSON
@@ -61,140 +93,225 @@ pub(crate) struct Args {
     output: Option<PathBuf>,
 }
 
+/// `--chain NAME [ARG…]`, once for each further step.
+#[derive(Clone, Debug, Default)]
+struct Chain(Vec<Vec<String>>);
+
+impl clap::Args for Chain {
+    fn augment_args(command: Command) -> Command {
+        let chain = Arg::new("chain").long("chain").action(ArgAction::Append).num_args(1..);
+        command.arg(chain.value_names(["NAME", "ARG"]).allow_negative_numbers(true).help(
+            "A task that runs next, with the result before its own arguments; once for each \
+             further step",
+        ))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Chain {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let steps = matches.get_occurrences::<String>("chain").into_iter().flatten();
+        Ok(Chain(steps.map(|words| words.cloned().collect()).collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// When a message is not wanted any more.
+#[derive(Clone, Copy, Debug)]
+enum Expiry {
+    After(Duration),
+    At(jiff::Timestamp),
+}
+
 /// Sends it; prints the id or the result.
 pub(super) fn run(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> {
     super::quiet_log(settings);
-    let message = message(args)?;
+    let steps = steps(args)?;
     if args.wait && settings.results.is_none() {
         let fault = Fault::usage("there is no result to wait for: the result backend is disabled");
         return Err(fault.help("name one with --result-backend, or leave --wait out").into());
     }
-    super::small_runtime()?.block_on(send(settings, args, message))
+    super::small_runtime()?.block_on(send(settings, args, steps))
 }
 
-async fn send(settings: &Settings, args: &Args, mut message: Message) -> anyhow::Result<ExitCode> {
+async fn send(settings: &Settings, args: &Args, mut steps: Vec<Map>) -> anyhow::Result<ExitCode> {
     let wiring::Ends { broker, store } = wiring::connect(settings, args.wait).await?;
-    if let Some(store) = &store {
-        message.reply_to = store.reply_to().await?;
+    if let Some(store) = &store
+        && let Some(reply_to) = store.reply_to().await?
+    {
+        for step in &mut steps {
+            set_option(step, "reply_to", reply_to.clone());
+        }
     }
-    let queue = args.queue.as_ref().unwrap_or(&settings.default_queue);
-    let mut raw = message.encode();
-    raw.properties.expiration = message.expiration(now());
-    broker.publish(&Route::queue(queue), &raw).await?;
-    let id = message.id;
+    let plan = plan(settings, steps)?;
+    let id = last_id(&plan).context("nothing was sent")?;
+    publish(broker.as_ref(), plan).await?;
     let done = match store {
         None if settings.json => out::json(&json!({ "id": id })).map_err(Into::into),
         None => out::line(&id).map_err(Into::into),
         Some(store) => {
-            let outcome = wait(store.as_ref(), &id, args.timeout).await;
+            let outcome = waiting::wait(store.as_ref(), &id, args.timeout).await;
             store.close().await;
             broker.close().await;
-            return finish(settings, outcome?, &id, args.timeout, args.output.as_deref());
+            return waiting::finish(settings, outcome?, &id, args.timeout, args.output.as_deref());
         }
     };
     broker.close().await;
     done.map(|()| ExitCode::SUCCESS)
 }
 
-fn message(args: &Args) -> Result<Message, Fault> {
-    let texts = match &args.array {
+/// What is sent, as a client of Celery would send it.
+fn plan(settings: &Settings, mut steps: Vec<Map>) -> Result<Plan, Fault> {
+    let whole = match steps.len() {
+        1 => steps.remove(0),
+        _ => {
+            let tasks = steps.into_iter().map(Value::Map).collect();
+            let mut chain = signature(CHAIN, Vec::new(), [("tasks".to_owned(), tasks)].into());
+            chain.insert("subtask_type".to_owned(), "chain".into());
+            chain
+        }
+    };
+    let config = wiring::worker_config(settings);
+    let mut sender = Sender {
+        parent: None,
+        origin: &client_origin(std::process::id(), &host_name()),
+        now: jiff::Timestamp::now(),
+        route: &|task| config.route(task),
+        ids: &mut || uuid::Uuid::new_v4().to_string(),
+        content: Content::default(),
+    };
+    let plan = canvas::apply(&Value::Map(whole), &[], &Map::new(), &mut sender);
+    plan.map_err(|error| Fault::failure(format!("this cannot be sent: {error}")))
+}
+
+/// The id of what comes last: its result is everybody's.
+fn last_id(plan: &Plan) -> Option<String> {
+    let tuple = plan.result.as_ref()?.as_list()?.first()?.as_list()?;
+    tuple.first()?.as_str().map(str::to_owned)
+}
+
+async fn publish(broker: &dyn Broker, plan: Plan) -> anyhow::Result<()> {
+    for step in plan.steps {
+        // A chain of tasks has no groups to be noted.
+        if let Step::Send { route, message } = step {
+            let mut raw = message.encode();
+            raw.properties.expiration = message.expiration(jiff::Timestamp::now());
+            broker.publish(&route, &raw).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The signature of each step, in order.
+fn steps(args: &Args) -> Result<Vec<Map>, Fault> {
+    let first = match &args.array {
+        Some(array) if !is_array(array) => {
+            return Err(Fault::usage("--args is not a JSON array")
+                .help("write for example --args '[2, 3]', or just: umbel call NAME 2 3"));
+        }
         Some(array) => std::slice::from_ref(array),
         None => args.args.as_slice(),
     };
-    let arguments = arguments::read(texts, args.kwargs.as_deref())?;
-    if args.array.is_some() && !is_array(&texts[0]) {
-        return Err(Fault::usage("--args is not a JSON array")
-            .help("write for example --args '[2, 3]', or just: umbel call NAME 2 3"));
+    let first = arguments::read(first, args.kwargs.as_deref())?;
+    let mut steps = vec![signature(&args.name, first.args, first.kwargs)];
+    for words in &args.chain.0 {
+        let (name, texts) = words.split_first().expect("clap asks for one at least");
+        let arguments = arguments::read(texts, None)?;
+        steps.push(signature(name, arguments.args, arguments.kwargs));
     }
-    let mut message = Message::new(&args.name, arguments.args, arguments.kwargs);
-    message.origin = Some(client_origin(std::process::id(), &host_name()));
-    let now = now();
-    let after = |wait: Duration| now.checked_add(wait).ok().map(Timestamp::new);
-    message.eta = args.countdown.and_then(after);
-    message.expires = args.expires.and_then(after);
-    Ok(message)
+    for step in &mut steps {
+        for (key, value) in common_options(args) {
+            set_option(step, key, value);
+        }
+    }
+    let eta = args.eta.map(|at| ("eta", Value::from(isoformat(at))));
+    let countdown = args.countdown.map(|time| ("countdown", time.as_secs_f64().into()));
+    if let (Some((key, value)), Some(first)) = (eta.or(countdown), steps.first_mut()) {
+        set_option(first, key, value);
+    }
+    if let (false, Some(last)) = (args.link.is_empty(), steps.last_mut()) {
+        set_option(last, "link", signatures(&args.link));
+    }
+    Ok(steps)
 }
 
-/// The wall clock.
-fn now() -> jiff::Timestamp {
-    jiff::Zoned::now().timestamp()
+/// What every step is told.
+fn common_options(args: &Args) -> Vec<(&'static str, Value)> {
+    let text = |text: &Option<String>| text.as_ref().map(|text| Value::from(text.as_str()));
+    let expires = args.expires.map(|expires| match expires {
+        Expiry::After(time) => Value::from(time.as_secs_f64()),
+        Expiry::At(moment) => Value::from(isoformat(moment)),
+    });
+    let errbacks = (!args.link_error.is_empty()).then(|| signatures(&args.link_error));
+    [
+        ("queue", text(&args.queue)),
+        ("priority", args.priority.map(|priority| Value::Int(priority.into()))),
+        ("serializer", text(&args.serializer)),
+        ("compression", text(&args.compression)),
+        ("expires", expires),
+        ("link_error", errbacks),
+    ]
+    .into_iter()
+    .filter_map(|(key, value)| Some((key, value?)))
+    .collect()
+}
+
+fn signature(task: &str, args: Vec<Value>, kwargs: Map) -> Map {
+    let fields: [(&str, Value); 6] = [
+        ("task", task.into()),
+        ("args", args.into()),
+        ("kwargs", kwargs.into()),
+        ("options", Map::new().into()),
+        ("subtask_type", Value::Null),
+        ("immutable", false.into()),
+    ];
+    fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+fn signatures(names: &[String]) -> Value {
+    names.iter().map(|name| Value::Map(signature(name, Vec::new(), Map::new()))).collect()
+}
+
+fn set_option(signature: &mut Map, key: &str, value: impl Into<Value>) {
+    if let Some(Value::Map(options)) = signature.get_mut("options") {
+        options.insert(key.to_owned(), value.into());
+    }
 }
 
 fn is_array(text: &str) -> bool {
-    matches!(umbel_value::Value::from_json(text.as_bytes()), Ok(umbel_value::Value::List(_)))
+    matches!(Value::from_json(text.as_bytes()), Ok(Value::List(_)))
 }
 
-/// Waits until the task is ready or time is up, with a line of progress for people.
-pub(super) async fn wait(
-    store: &dyn ResultStore,
-    id: &str,
-    timeout: Option<Duration>,
-) -> anyhow::Result<Option<ResultRecord>> {
-    // Nobody waits longer than a year.
-    let timeout = timeout.unwrap_or(Duration::from_secs(365 * 86400));
-    let mut progress = Progress::new();
-    let mut waiting = std::pin::pin!(store.wait(id, timeout));
-    let mut ticks = tokio::time::interval(Progress::TICK);
-    let mut state = String::new();
-    let mut count = 0u32;
-    loop {
-        tokio::select! {
-            record = &mut waiting => return Ok(record?),
-            _ = ticks.tick(), if progress.is_visible() => {
-                count += 1;
-                // About once a second.
-                if count.is_multiple_of(8) {
-                    state = peek(store, id).await;
-                }
-                progress.tell(&format!("waiting for {id}{state}"));
-            }
-        }
+/// A moment in ISO 8601; without an offset it is local time.
+fn moment(text: &str) -> Result<jiff::Timestamp, String> {
+    if let Ok(moment) = text.parse() {
+        return Ok(moment);
+    }
+    let local = text.parse::<DateTime>().ok();
+    let moment = local.and_then(|local| local.to_zoned(TimeZone::system()).ok());
+    moment.map(|moment| moment.timestamp()).ok_or_else(|| {
+        format!("`{text}` is no moment: write for example 2030-01-31T12:00:00Z, or local time")
+    })
+}
+
+fn expiry(text: &str) -> Result<Expiry, String> {
+    match moment(text) {
+        Ok(moment) => Ok(Expiry::At(moment)),
+        Err(_) => celerys_duration(text).map(Expiry::After),
     }
 }
 
-/// What the task says of itself so far.
-async fn peek(store: &dyn ResultStore, id: &str) -> String {
-    match store.get(id).await {
-        Ok(Some(record)) if record.state != State::Pending => {
-            let details = match &record.state {
-                State::Custom(_) => format!(" {}", record.result.to_json()),
-                _ => String::new(),
-            };
-            let text = format!(" · {}{details}", record.state.as_str());
-            text.chars().filter(|c| !c.is_control()).take(100).collect()
-        }
-        // The wait itself will tell what is wrong.
-        _ => String::new(),
-    }
+fn serializer_name(text: &str) -> Result<String, String> {
+    serializer(text).map(|serializer| serializer.as_str().to_owned())
 }
 
-/// Prints a record that was waited for.
-pub(super) fn finish(
-    settings: &Settings,
-    record: Option<ResultRecord>,
-    id: &str,
-    timeout: Option<Duration>,
-    output: Option<&std::path::Path>,
-) -> anyhow::Result<ExitCode> {
-    let Some(record) = record.filter(|record| record.state.is_ready()) else {
-        let time = timeout.map(show_duration).unwrap_or_default();
-        let what = format!("no result of {id} within {time}");
-        let help = "is a worker running on that queue? See later with `umbel result ID`";
-        return Err(Fault::new(Code::NotYet, what).help(help).into());
-    };
-    if settings.json {
-        out::json(&super::result::record_json(&record))?;
-        let success = record.state == State::Success;
-        return Ok(if success { ExitCode::SUCCESS } else { Code::Failure.into() });
-    }
-    match record.state {
-        State::Success => {
-            render::value(&record.result, output)?;
-            Ok(ExitCode::SUCCESS)
-        }
-        _ => {
-            out::note(&render::failure(&record));
-            Ok(Code::Failure.into())
-        }
-    }
+fn compression_name(text: &str) -> Result<String, String> {
+    compression(text).map(|_| text.to_owned())
 }

@@ -9,6 +9,7 @@ mod invoke;
 mod render;
 mod result;
 mod show_config;
+mod waiting;
 mod worker;
 
 use std::ffi::OsString;
@@ -135,10 +136,7 @@ fn command() -> clap::Command {
     let offline: &[Heading] = &[Heading::Plugins, Heading::Limits];
     let command = with_flags(Cli::command().styles(styles), &[Heading::Everywhere]);
     command
-        .mut_subcommand("worker", |command| {
-            let all = [Heading::Worker, Heading::Process, Heading::Plugins, Heading::Limits];
-            with_flags(command, &all)
-        })
+        .mut_subcommand("worker", |command| with_flags(command, &Heading::WORKERS))
         .mut_subcommand("check", |command| with_flags(command, offline))
         .mut_subcommand("tasks", |command| with_flags(command, offline))
         .mut_subcommand("invoke", |command| with_flags(command, offline))

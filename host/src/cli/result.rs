@@ -8,10 +8,10 @@ use anyhow::Context;
 use serde_json::json;
 use umbel_protocol::record::{ResultRecord, State};
 
-use super::{call, render};
+use super::{render, waiting};
 use crate::fault::{Code, Fault};
 use crate::settings::Settings;
-use crate::settings::units::duration;
+use crate::settings::units::celerys_duration;
 use crate::{out, wiring};
 
 #[derive(Debug, clap::Args)]
@@ -28,7 +28,7 @@ pub(crate) struct Args {
     wait: bool,
 
     /// Give up waiting after this time, for example 10s
-    #[arg(long, value_name = "TIME", value_parser = duration, requires = "wait")]
+    #[arg(long, value_name = "TIME", value_parser = celerys_duration, requires = "wait")]
     timeout: Option<Duration>,
 
     /// Write the result here: bytes and text as they are, anything else as JSON
@@ -59,7 +59,7 @@ pub(super) fn run(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> 
 async fn fetch(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> {
     let store = wiring::results(settings).await?.context("the result backend is disabled")?;
     let record = match args.wait {
-        true => call::wait(store.as_ref(), &args.id, args.timeout).await?,
+        true => waiting::wait(store.as_ref(), &args.id, args.timeout).await?,
         false => store.get(&args.id).await?,
     };
     store.close().await;
@@ -69,7 +69,7 @@ async fn fetch(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Some(record) if record.state.is_ready() => {
-            call::finish(settings, Some(record), &args.id, None, args.output.as_deref())
+            waiting::finish(settings, Some(record), &args.id, None, args.output.as_deref())
         }
         other => not_ready(settings, other, &args.id),
     }

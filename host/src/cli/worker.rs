@@ -11,7 +11,7 @@ use umbel_engine::{Catalog, Engine, Plugin};
 use umbel_task::policy::{Acks, TaskPolicy};
 use umbel_task::runner::{Runner, Task};
 use umbel_transport::address::Scheme;
-use umbel_worker::{Shutdown, Summary, Worker, WorkerConfig};
+use umbel_worker::{Shutdown, Summary, Worker};
 
 use super::banner;
 use crate::fault::{Code, Fault};
@@ -158,20 +158,7 @@ async fn work(
     ends: wiring::Ends,
     catalog: Arc<Catalog>,
 ) -> anyhow::Result<Summary> {
-    let config = WorkerConfig {
-        node: settings.node.clone(),
-        queues: settings.queues.clone(),
-        concurrency: settings.concurrency,
-        prefetch_multiplier: settings.prefetch_multiplier,
-        drain_timeout: settings.drain_timeout,
-        hold_limit: settings.hold_limit,
-        default_queue: settings.default_queue.clone(),
-        routes: settings.routes.clone(),
-        accept: settings.accept.clone(),
-        result_extended: settings.result_options.extended,
-        control: settings.remote_control,
-        die_after: settings.die_after.clone(),
-    };
+    let config = wiring::worker_config(settings);
     let shutdown = Shutdown::new();
     let signals = Signals::catch().context("cannot catch signals")?;
     info!("Connected to {}", settings.broker);

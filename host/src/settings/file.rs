@@ -1,13 +1,15 @@
 //! What `umbel.toml` may say. Unknown keys are errors that name the nearest known one.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
+use umbel_transport::amqp::QueueOptions;
 
 use super::plugins::{self, PluginTable};
-use super::queues::{self, QueueTable};
+use super::queues;
 use super::table::{Kind, Setting, settings};
 use crate::fault::Fault;
 
@@ -17,7 +19,7 @@ pub(crate) struct File {
     pub(crate) path: PathBuf,
     pub(crate) values: Vec<FileValue>,
     /// Those of `queues` that are tables.
-    pub(crate) queues: Vec<QueueTable>,
+    pub(crate) queues: BTreeMap<String, QueueOptions>,
     pub(crate) plugins: Vec<PluginTable>,
 }
 
@@ -49,6 +51,11 @@ const CELERYS: &[(&str, &str)] = &[
         "a message whose worker dies always comes again, `limits.deliveries` times; \
          `tasks.interrupted` decides about tasks that the worker's end cut off",
     ),
+    (
+        "broker_use_ssl",
+        "write it into the URL: amqps://…?ssl_ca_certs=FILE&ssl_certfile=FILE&ssl_keyfile=FILE",
+    ),
+    ("broker_transport_options", "they are keys of [redis] here, or of the URL's query"),
     ("task_queues", "write them into `queues`: names, or tables with name, type, exchange, …"),
     ("task_annotations", "give the task a table: [plugins.NAME] tasks.FUNCTION = { … }"),
 ];
@@ -272,6 +279,14 @@ impl<'a, 'i> Table<'a, 'i> {
                     _ if kind == Kind::Queues => "an array of names without commas and of tables",
                     _ => "an array of texts without commas",
                 }
+            }
+            // Servers that are tried in turn.
+            (Kind::Url, DeValue::Array(items))
+                if items.iter().all(|url| url.get_ref().is_str()) =>
+            {
+                let urls: Vec<&str> =
+                    items.iter().filter_map(|url| url.get_ref().as_str()).collect();
+                return Ok(urls.join(";"));
             }
             (Kind::Pairs, DeValue::Table(_)) => return self.table(value, key)?.pairs(),
             (Kind::Pairs, _) => "a table of texts",

@@ -10,21 +10,22 @@ mod resolve;
 mod sources;
 pub(crate) mod table;
 pub(crate) mod units;
-mod values;
+pub(crate) mod values;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use umbel_protocol::body::{Content, Serializer};
+use umbel_protocol::body::Serializer;
 use umbel_task::policy::TaskPolicy;
 use umbel_transport::address::Address;
+use umbel_transport::amqp::AmqpOptions;
+use umbel_transport::redis::{RedisOptions, StoreOptions};
 use umbel_worker::Hop;
 
 pub(crate) use self::file::nearest;
 pub(crate) use self::node::host_name;
 pub(crate) use self::plugins::PluginTable;
-pub(crate) use self::queues::{QueueKind, QueueTable};
 pub(crate) use self::resolve::resolve;
 pub(crate) use self::sources::Sources;
 
@@ -36,12 +37,13 @@ pub(crate) struct Settings {
     pub(crate) results: Option<Address>,
     pub(crate) json: bool,
     pub(crate) result_options: ResultOptions,
+    pub(crate) amqp: AmqpOptions,
+    pub(crate) redis: RedisOptions,
     pub(crate) queues: Vec<String>,
     /// Where tasks go that name no queue and match no route.
     pub(crate) default_queue: String,
     /// Task names, with `*` for any text, and their queues.
     pub(crate) routes: Vec<(String, String)>,
-    pub(crate) declared: DeclaredQueues,
     pub(crate) accept: Vec<Serializer>,
     pub(crate) concurrency: usize,
     pub(crate) prefetch_multiplier: u16,
@@ -70,28 +72,11 @@ pub(crate) struct Settings {
 }
 
 /// How results are kept.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(crate) struct ResultOptions {
-    /// `None`: for good.
-    pub(crate) expires: Option<Duration>,
-    /// For failures; `None`: for good.
-    pub(crate) failure_expires: Option<Duration>,
+    /// With the task's name, its arguments, worker and queue.
     pub(crate) extended: bool,
-    pub(crate) content: Content,
-    pub(crate) persistent: bool,
-    pub(crate) chord_join_timeout: Duration,
-}
-
-/// How RabbitMQ is to have queues; what is `None` is left to the server.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct DeclaredQueues {
-    /// For queues that have no table, or whose table does not say.
-    pub(crate) kind: Option<QueueKind>,
-    pub(crate) max_priority: Option<u8>,
-    /// The file's own tables.
-    pub(crate) tables: Vec<QueueTable>,
-    /// For the queues in which messages wait for their time.
-    pub(crate) delayed: QueueKind,
+    pub(crate) store: StoreOptions,
 }
 
 /// Celery's level names.

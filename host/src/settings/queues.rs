@@ -1,47 +1,16 @@
 //! Queues that are tables in the file: how RabbitMQ is to have them.
 
+use std::collections::BTreeMap;
+
 use toml::Spanned;
 use toml::de::DeValue;
+use umbel_transport::amqp::{ExchangeType, QueueOptions, QueueType};
 use umbel_value::{Map, Value};
 
 use super::file::Table;
 use super::table::Kind;
 use super::values;
 use crate::fault::Fault;
-
-/// How one queue is declared; what is `None` is as for every queue.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct QueueTable {
-    pub(crate) name: String,
-    pub(crate) kind: Option<QueueKind>,
-    pub(crate) max_priority: Option<u8>,
-    /// `None`: the queue's name.
-    pub(crate) exchange: Option<String>,
-    /// `None`: direct.
-    pub(crate) exchange_type: Option<String>,
-    /// `None`: the queue's name.
-    pub(crate) routing_key: Option<String>,
-    pub(crate) arguments: Map,
-    /// Take from it even if it exists with other arguments.
-    pub(crate) accept_existing: bool,
-}
-
-/// RabbitMQ's kinds of queues that can hold tasks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum QueueKind {
-    Classic,
-    Quorum,
-}
-
-impl QueueKind {
-    /// The server's word for it.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            QueueKind::Classic => "classic",
-            QueueKind::Quorum => "quorum",
-        }
-    }
-}
 
 const KEYS: &[&str] = &[
     "name",
@@ -51,58 +20,74 @@ const KEYS: &[&str] = &[
     "exchange-type",
     "routing-key",
     "arguments",
+    "broadcast",
     "accept-existing",
 ];
 
-/// The tables of an array of queues.
+/// The tables of an array of queues, by the queues' names.
 pub(super) fn read(
     table: &Table<'_, '_>,
     key: &str,
     value: &Spanned<DeValue<'_>>,
-) -> Result<Vec<QueueTable>, Fault> {
+) -> Result<BTreeMap<String, QueueOptions>, Fault> {
     let items = value.get_ref().as_array().map(|items| items.iter()).unwrap_or_default();
     let tables = items.filter(|item| item.get_ref().is_table());
     tables.map(|item| queue(&table.table(item, key)?)).collect()
 }
 
-fn queue(table: &Table<'_, '_>) -> Result<QueueTable, Fault> {
+fn queue(table: &Table<'_, '_>) -> Result<(String, QueueOptions), Fault> {
     table.check_keys(KEYS, &[])?;
-    let mut queue = QueueTable::default();
+    let (mut name, mut queue) = (String::new(), QueueOptions::default());
+    let (mut type_of_queue, mut highest) = (None, None);
     for (key, value) in table.entries {
-        let name = key.get_ref().as_ref();
-        let refuse = |why: String| {
-            table.source.fault(&value.span(), format!("`{}`: {why}", table.path(name)))
-        };
-        match name {
-            "arguments" => queue.arguments = arguments(&table.table(value, name)?)?,
-            "accept-existing" => {
-                let text = table.plain(Kind::Switch, name, value)?;
-                queue.accept_existing = values::switch(&text).map_err(refuse)?;
-            }
-            "max-priority" => {
-                let text = table.plain(Kind::Count, name, value)?;
-                queue.max_priority = Some(values::priority(&text).map_err(refuse)?);
-            }
-            _ => {
-                let text = table.plain(Kind::Text, name, value)?;
-                match name {
-                    "name" => queue.name = text,
-                    "type" => queue.kind = Some(kind(&text).map_err(refuse)?),
-                    "exchange" => queue.exchange = Some(text),
-                    "routing-key" => queue.routing_key = Some(text),
-                    _ => queue.exchange_type = Some(exchange_type(text).map_err(refuse)?),
-                }
-            }
+        let entry = Entry { table, key: key.get_ref(), value };
+        match entry.key {
+            "name" => name = entry.text()?,
+            "type" => type_of_queue = Some(entry.read(Kind::Text, kind)?),
+            "max-priority" => highest = Some(entry.read(Kind::Count, values::priority)?),
+            "exchange" => queue.exchange = Some(entry.text()?),
+            "exchange-type" => queue.exchange_type = entry.read(Kind::Text, exchange_type)?,
+            "routing-key" => queue.routing_key = Some(entry.text()?),
+            "arguments" => queue.arguments = arguments(&table.table(value, entry.key)?)?,
+            "broadcast" => queue.broadcast = entry.read(Kind::Switch, values::switch)?,
+            _ => queue.accept_existing = entry.read(Kind::Switch, values::switch)?,
         }
     }
-    match queue.name.trim() {
-        "" => Err(nameless(table)),
-        _ if queue.kind == Some(QueueKind::Quorum) && queue.max_priority.is_some() => {
-            let what = format!("queue `{}`: quorum queues take no `max-priority`", queue.name);
-            let fault = table.source.fault(&place(table), what);
-            Err(fault.help("leave it out, or use `type = \"classic\"`"))
-        }
-        _ => Ok(queue),
+    if name.trim().is_empty() {
+        return Err(nameless(table));
+    }
+    if type_of_queue == Some(QueueType::Quorum) && highest.is_some() {
+        let what = format!("queue `{name}`: quorum queues take no `max-priority`");
+        let fault = table.source.fault(&place(table), what);
+        return Err(fault.help("leave it out, or use `type = \"classic\"`"));
+    }
+    if let Some(kind) = type_of_queue {
+        queue.arguments.insert("x-queue-type".to_owned(), kind.as_str().into());
+    }
+    if let Some(highest) = highest {
+        queue.arguments.insert("x-max-priority".to_owned(), Value::Int(highest.into()));
+    }
+    Ok((name, queue))
+}
+
+/// One line of a queue's table.
+struct Entry<'t, 'a, 'i> {
+    table: &'t Table<'a, 'i>,
+    key: &'t str,
+    value: &'t Spanned<DeValue<'i>>,
+}
+
+impl Entry<'_, '_, '_> {
+    fn text(&self) -> Result<String, Fault> {
+        self.table.plain(Kind::Text, self.key, self.value)
+    }
+
+    fn read<T>(&self, kind: Kind, read: fn(&str) -> Result<T, String>) -> Result<T, Fault> {
+        let text = self.table.plain(kind, self.key, self.value)?;
+        read(&text).map_err(|why| {
+            let what = format!("`{}`: {why}", self.table.path(self.key));
+            self.table.source.fault(&self.value.span(), what)
+        })
     }
 }
 
@@ -118,18 +103,20 @@ fn place(table: &Table<'_, '_>) -> std::ops::Range<usize> {
 }
 
 /// `classic` or `quorum`.
-pub(super) fn kind(text: &str) -> Result<QueueKind, String> {
+pub(super) fn kind(text: &str) -> Result<QueueType, String> {
     match text {
-        "classic" => Ok(QueueKind::Classic),
-        "quorum" => Ok(QueueKind::Quorum),
+        "classic" => Ok(QueueType::Classic),
+        "quorum" => Ok(QueueType::Quorum),
         other => Err(format!("`{other}` is neither `classic` nor `quorum`")),
     }
 }
 
-fn exchange_type(text: String) -> Result<String, String> {
-    match ["direct", "topic", "fanout", "headers"].contains(&text.as_str()) {
-        true => Ok(text),
-        false => Err(format!("`{text}` is none of direct, topic, fanout, headers")),
+fn exchange_type(text: &str) -> Result<ExchangeType, String> {
+    match text {
+        "direct" => Ok(ExchangeType::Direct),
+        "topic" => Ok(ExchangeType::Topic),
+        "fanout" => Ok(ExchangeType::Fanout),
+        other => Err(format!("`{other}` is none of direct, topic, fanout")),
     }
 }
 

@@ -2,17 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-use umbel_protocol::body::Content;
+use umbel_protocol::body::{Content, Serializer};
 use umbel_protocol::names::DEFAULT_QUEUE;
 use umbel_task::policy::TaskPolicy;
 use umbel_transport::address::{Address, Scheme};
+use umbel_transport::amqp::AmqpOptions;
+use umbel_transport::redis::{RedisOptions, StoreOptions};
 use umbel_worker::Hop;
 
 use super::sources::Found;
 use super::table::{self, Kind, Setting, setting};
 use super::{
-    DeclaredQueues, Origin, PluginTable, ResultOptions, Settings, Shown, Sources, host_name, node,
-    policy, queues, units, values,
+    Origin, PluginTable, ResultOptions, Settings, Shown, Sources, host_name, node, policy, queues,
+    units, values,
 };
 use crate::fault::Fault;
 
@@ -91,6 +93,7 @@ impl Resolver {
         let plugins = self.tables();
         let (node, pidfile) = self.identity()?;
         let (queues, default_queue) = self.queues()?;
+        let result_options = self.result_options()?;
         self.read("optimization", |text| match text {
             "fair" | "default" => Ok(()),
             other => Err(format!("`{other}` is neither `fair` nor `default`")),
@@ -99,11 +102,12 @@ impl Resolver {
             broker,
             results,
             json: self.switch("json")?,
-            result_options: self.result_options()?,
+            amqp: self.amqp(result_options.store.content.serializer)?,
+            result_options,
+            redis: self.redis()?,
             queues,
             default_queue,
             routes: self.read("routes", values::pairs)?,
-            declared: self.declared_queues()?,
             accept: self.read("accept-content", values::accepted)?,
             concurrency: self.read("concurrency", values::concurrency)?,
             prefetch_multiplier: self.read("prefetch-multiplier", values::multiplier)?,
@@ -147,21 +151,34 @@ impl Resolver {
     }
 
     fn result_options(&mut self) -> Result<ResultOptions, Fault> {
-        let expires = self.read("results.expires", values::expiry)?;
-        let failures = self.read("results.failure-expires", |text| match text {
-            "" => Ok(expires),
-            own => values::expiry(own),
-        });
-        Ok(ResultOptions {
-            expires,
-            failure_expires: failures?,
-            extended: self.switch("results.extended")?,
+        let duration = |text: &str| values::unless("", text, units::duration);
+        let store = StoreOptions {
             content: Content {
                 serializer: self.read("results.serializer", values::serializer)?,
                 compression: self.read("results.compression", values::compression)?,
             },
-            persistent: self.switch("results.persistent")?,
+            expires: self.read("results.expires", values::expiry)?,
+            failure_expires: self.read("results.failure-expires", duration)?,
+            chord_expires: self.read("results.chord-expires", duration)?,
             chord_join_timeout: self.read("results.chord-join-timeout", units::duration)?,
+            chord_ordered: self.switch("results.chord-ordered")?,
+            global_keyprefix: self.optional("results.key-prefix").unwrap_or_default(),
+            master_name: self.master_name(),
+        };
+        Ok(ResultOptions { extended: self.switch("results.extended")?, store })
+    }
+
+    /// Sentinels of results know the server by the same name.
+    fn master_name(&self) -> Option<String> {
+        Some(self.find("redis.master-name").text).filter(|name| !name.is_empty())
+    }
+
+    fn redis(&mut self) -> Result<RedisOptions, Fault> {
+        Ok(RedisOptions {
+            visibility_timeout: self.read("redis.visibility-timeout", units::duration)?,
+            global_keyprefix: self.optional("redis.key-prefix").unwrap_or_default(),
+            master_name: self.optional("redis.master-name"),
+            ..RedisOptions::default()
         })
     }
 
@@ -189,14 +206,21 @@ impl Resolver {
         Ok((queues, default_queue))
     }
 
-    fn declared_queues(&mut self) -> Result<DeclaredQueues, Fault> {
-        let tables = self.sources.file.as_mut().map(|file| std::mem::take(&mut file.queues));
-        Ok(DeclaredQueues {
-            kind: self.read("queue-type", |text| values::unless("", text, queues::kind))?,
+    fn amqp(&mut self, result_serializer: Serializer) -> Result<AmqpOptions, Fault> {
+        let queues = self.sources.file.as_mut().map(|file| std::mem::take(&mut file.queues));
+        Ok(AmqpOptions {
+            connect_timeout: self.read("amqp.connect-timeout", values::time_limit)?,
+            heartbeat: self.read("amqp.heartbeat", values::time_limit)?,
+            queues: queues.unwrap_or_default(),
+            queue_type: self.read("queue-type", queues::kind)?,
             max_priority: self
                 .read("queue-max-priority", |text| values::unless("off", text, values::priority))?,
-            tables: tables.unwrap_or_default(),
-            delayed: self.read("delayed-queue-type", queues::kind)?,
+            accept_existing: self.switch("amqp.accept-existing")?,
+            delayed_type: self.read("delayed-queue-type", queues::kind)?,
+            dead_letter_queue: self.optional("amqp.dead-letter-queue"),
+            result_serializer,
+            result_persistent: self.switch("results.persistent")?,
+            ..AmqpOptions::default()
         })
     }
 

@@ -1,5 +1,6 @@
 //! What the file, the variables and the flags make together.
 
+use umbel_protocol::body::{Compression, Content};
 use umbel_transport::address::Scheme;
 
 use super::file::parse;
@@ -159,6 +160,24 @@ fn no_message_repeats_a_password() {
 }
 
 #[test]
+fn several_brokers_are_tried_in_turn_and_shown_without_passwords() {
+    let expected = "amqp://u:**@one:5672//;amqp://u:**@two:5672//";
+    for file in [
+        "broker = 'amqp://u:hunter2@one;amqp://u:hunter2@two'",
+        "broker_url = ['amqp://u:hunter2@one', 'amqp://u:hunter2@two']",
+    ] {
+        let settings = settings(&[], &[], file).expect(file);
+        assert_eq!(settings.broker.servers().len(), 2);
+        assert_eq!(shown(&settings, "broker").0, expected);
+        assert_eq!(shown(&settings, "result-backend").0, "rpc://");
+    }
+    let file = "broker = 'sentinel://:hunter2@one:26379;sentinel://two/1?master_name=m'";
+    let settings = settings(&[], &[], file).expect("a good file");
+    assert!(settings.broker.sentinel && settings.results.is_some_and(|results| results.sentinel));
+    assert!(!format!("{:?}", settings.shown).contains("hunter2"));
+}
+
+#[test]
 fn celerys_names_mean_the_same() {
     let file = "broker_url = 'redis://h'\nworker_concurrency = 3\ntask_time_limit = 90\n\
                 worker_prefetch_multiplier = 2\ntask_default_queue = 'q'";
@@ -189,26 +208,48 @@ fn durations_of_celerys_flags_are_seconds_unless_they_say_otherwise() {
     let settings = settings(&flags, &[], "result_failure_expires = 60").expect("good flags");
     assert_eq!(settings.policy.sandbox.time, Duration::from_secs(90));
     assert_eq!(settings.policy.sandbox.soft_time, Some(Duration::from_millis(1500)));
-    assert_eq!(settings.result_options.expires, Some(Duration::from_secs(3600)));
-    assert_eq!(settings.result_options.failure_expires, Some(Duration::from_secs(60)));
+    let store = &settings.result_options.store;
+    assert_eq!(store.expires, Some(Duration::from_secs(3600)));
+    assert_eq!(store.failure_expires, Some(Duration::from_secs(60)));
     let fault = self::settings(&[("drain-timeout", "25")], &[], "").expect_err("not Celery's");
     assert!(fault.what.contains("has no unit"), "{fault}");
 }
 
 #[test]
 fn results_are_kept_as_told() {
-    let none = settings(&[], &[], "").expect("defaults are good").result_options;
-    assert_eq!(none.expires, Some(Duration::from_secs(86400)));
-    assert_eq!(none.failure_expires, none.expires);
-    assert!(!none.extended && !none.persistent);
-    let file = "[results]\nexpires = 'never'\nfailure-expires = '7d'\nextended = true\n\
-                serializer = 'msgpack'\ncompression = 'zstd'\npersistent = true\n";
-    let told = settings(&[], &[], file).expect("a good file").result_options;
-    assert_eq!(told.expires, None);
-    assert_eq!(told.failure_expires, Some(Duration::from_secs(7 * 86400)));
-    assert!(told.extended && told.persistent);
-    assert_eq!(told.content.serializer, Serializer::Msgpack);
-    assert_eq!(told.content.compression, Some(umbel_protocol::body::Compression::Zstd));
+    let none = settings(&[], &[], "").expect("defaults are good");
+    assert_eq!(shown_store(&none), format!("{:?}", StoreOptions::default()));
+    assert!(!none.result_options.extended);
+    let file = "redis.master-name = 'm'\n[results]\nexpires = 'never'\nfailure-expires = '7d'\nextended = true\n\
+                serializer = 'msgpack'\ncompression = 'zstd'\n\
+                chord-expires = '2d'\nchord-join-timeout = '1m'\nchord-ordered = false\n\
+                key-prefix = 'x'\n";
+    let told = settings(&[], &[], file).expect("a good file");
+    let expected = StoreOptions {
+        content: Content { serializer: Serializer::Msgpack, compression: Some(Compression::Zstd) },
+        expires: None,
+        failure_expires: Some(Duration::from_secs(7 * 86400)),
+        chord_expires: Some(Duration::from_secs(2 * 86400)),
+        chord_join_timeout: Duration::from_secs(60),
+        chord_ordered: false,
+        global_keyprefix: "x".into(),
+        master_name: Some("m".into()),
+    };
+    assert_eq!(shown_store(&told), format!("{expected:?}"));
+    assert!(told.result_options.extended);
+}
+
+fn shown_store(settings: &Settings) -> String {
+    format!("{:?}", settings.result_options.store)
+}
+
+#[test]
+fn redis_is_used_as_told() {
+    let file = "redis = { visibility-timeout = '2h', key-prefix = 'p:' }";
+    let redis = settings(&[], &[], file).expect("a good file").redis;
+    assert_eq!(redis.visibility_timeout, Duration::from_secs(7200));
+    assert_eq!(redis.global_keyprefix, "p:");
+    assert_eq!(redis.master_name, None);
 }
 
 #[test]

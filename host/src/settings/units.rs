@@ -49,6 +49,19 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_micros((seconds * 1e6).round() as u64))
 }
 
+/// A duration; a bare number is seconds, as where Celery's own flags and settings count them.
+pub(crate) fn celerys_duration(text: &str) -> Result<Duration, String> {
+    duration(&with_celerys_unit(text))
+}
+
+/// A bare number gets its `s`; other texts stay as they are.
+pub(super) fn with_celerys_unit(text: &str) -> String {
+    match text.parse::<f64>() {
+        Ok(number) if number.is_finite() => format!("{text}s"),
+        _ => text.to_owned(),
+    }
+}
+
 /// Reads `64KiB`, `256MiB`, `1.5GB`, `512B`. The error says what is missing.
 pub(crate) fn size(text: &str) -> Result<u64, String> {
     let (number, unit, tail) = split(text.trim());

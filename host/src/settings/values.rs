@@ -52,7 +52,7 @@ pub(super) fn priority(text: &str) -> Result<u8, String> {
     }
 }
 
-/// How long something is kept; `None` is for good, as with Celery's zero.
+/// How long results are kept; `None` is for good, as with Celery's zero.
 pub(super) fn expiry(text: &str) -> Result<Option<Duration>, String> {
     let time = unless("never", text, units::duration)?;
     Ok(time.filter(|time| !time.is_zero()))

@@ -1,11 +1,14 @@
 //! Every setting once: its key in the file, its flag, its environment variable, its default.
 
+mod brokers;
 mod process;
 mod results;
 mod runs;
 mod work;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use super::units::with_celerys_unit;
 
 /// One setting. The flag is generated from this, and so are `--show-config` and the errors.
 #[derive(Debug)]
@@ -56,18 +59,34 @@ pub(crate) enum Heading {
     Worker,
     Process,
     Plugins,
+    Amqp,
+    Redis,
     Results,
     Limits,
     Tasks,
 }
 
 impl Heading {
+    /// What only a worker is told by flags.
+    pub(crate) const WORKERS: [Heading; 8] = [
+        Heading::Worker,
+        Heading::Amqp,
+        Heading::Redis,
+        Heading::Results,
+        Heading::Process,
+        Heading::Plugins,
+        Heading::Limits,
+        Heading::Tasks,
+    ];
+
     fn title(self) -> &'static str {
         match self {
             Heading::Everywhere => "Everywhere",
             Heading::Worker => "Work",
             Heading::Process => "Process",
             Heading::Plugins => "Plugins",
+            Heading::Amqp => "RabbitMQ",
+            Heading::Redis => "Redis (the URL's query may say the same)",
             Heading::Results => "Results",
             Heading::Tasks => "Messages of every task (a task's table in the file may set its own)",
             Heading::Limits => "Limits of every run (a plugin's table in the file may set its own)",
@@ -89,7 +108,9 @@ const BASE: Setting = Setting {
 
 /// All of them, in the order of `--show-config`.
 pub(crate) fn settings() -> impl Iterator<Item = &'static Setting> {
-    [work::SETTINGS, results::SETTINGS, process::SETTINGS, runs::SETTINGS].into_iter().flatten()
+    [work::SETTINGS, brokers::SETTINGS, results::SETTINGS, process::SETTINGS, runs::SETTINGS]
+        .into_iter()
+        .flatten()
 }
 
 impl Setting {
@@ -115,7 +136,9 @@ impl Setting {
         let arg = match self.heading {
             Heading::Everywhere => arg.global(true),
             // `-h` is for what is needed every day.
-            Heading::Results | Heading::Tasks => arg.hide_short_help(true),
+            Heading::Amqp | Heading::Redis | Heading::Results | Heading::Tasks => {
+                arg.hide_short_help(true)
+            }
             _ => arg,
         };
         match self.kind {
@@ -130,9 +153,8 @@ impl Setting {
 
     /// Celery's own flags count seconds, bare; we ask for a unit everywhere else.
     pub(super) fn with_celerys_unit(&self, text: &str) -> String {
-        let bare = text.parse::<f64>().is_ok_and(f64::is_finite);
-        match self.kind == Kind::Duration && !self.celery.is_empty() && bare {
-            true => format!("{text}s"),
+        match self.kind == Kind::Duration && !self.celery.is_empty() {
+            true => with_celerys_unit(text),
             false => text.to_owned(),
         }
     }

@@ -21,7 +21,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         value: "TIME",
         celery: &["result_failure_expires"],
         heading: Heading::Results,
-        help: "How long failures are kept; `never`: for good [default: as other results]",
+        help: "How long failures are kept [default: as other results]",
         ..BASE
     },
     Setting {
@@ -70,6 +70,34 @@ pub(super) const SETTINGS: &[Setting] = &[
         celery: &["result_chord_join_timeout"],
         heading: Heading::Results,
         help: "How long the parts of a chord may take to be read once all of them have ended",
+        ..BASE
+    },
+    Setting {
+        key: "results.chord-expires",
+        long: "result-chord-expires",
+        kind: Kind::Duration,
+        value: "TIME",
+        celery: &["result_chord_expires"],
+        heading: Heading::Results,
+        help: "How long the bookkeeping of a chord is kept [default: as results]",
+        ..BASE
+    },
+    Setting {
+        key: "results.chord-ordered",
+        long: "result-chord-ordered",
+        kind: Kind::Switch,
+        default: "true",
+        heading: Heading::Results,
+        help: "Redis: keep a chord's parts by position, not by when they came. The same for all \
+               workers",
+        ..BASE
+    },
+    Setting {
+        key: "results.key-prefix",
+        long: "result-key-prefix",
+        value: "TEXT",
+        heading: Heading::Results,
+        help: "Redis: what the key of every result begins with, Celery's `global_keyprefix`",
         ..BASE
     },
 ];

@@ -13,7 +13,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         celery: &["broker_url"],
         heading: Heading::Everywhere,
         help: "Where messages come from and go to: amqp://, redis:// (amqps://, rediss:// for \
-               TLS) or sqlite://FILE, which needs no server",
+               TLS), sentinel://HOST?master_name=NAME, or sqlite://FILE, which needs no server. \
+               Several with `;` between are tried in turn; TLS files are named by ssl_ca_certs=, \
+               ssl_certfile= and ssl_keyfile= in the query",
     },
     Setting {
         key: "result-backend",
@@ -61,34 +63,6 @@ pub(super) const SETTINGS: &[Setting] = &[
         celery: &["task_routes"],
         help: "Where tasks are sent by name, `images.*=pictures,…`; a table in the file. The first \
                match counts",
-        ..BASE
-    },
-    Setting {
-        key: "queue-type",
-        long: "queue-type",
-        value: "TYPE",
-        celery: &["task_default_queue_type"],
-        help: "RabbitMQ: declare queues as `classic` or `quorum` [default: as the server does]",
-        ..BASE
-    },
-    Setting {
-        key: "queue-max-priority",
-        long: "queue-max-priority",
-        kind: Kind::Amount,
-        value: "N",
-        default: "off",
-        celery: &["task_queue_max_priority"],
-        help: "RabbitMQ: declare classic queues with priorities up to this one",
-        ..BASE
-    },
-    Setting {
-        key: "delayed-queue-type",
-        long: "delayed-queue-type",
-        value: "TYPE",
-        default: "quorum",
-        celery: &["broker_native_delayed_delivery_queue_type"],
-        help: "RabbitMQ: what the queues are in which messages wait for their time, `classic` or \
-               `quorum`",
         ..BASE
     },
     Setting {

@@ -1,5 +1,6 @@
 //! Queues, where tasks go, and how RabbitMQ is to have them.
 
+use umbel_transport::amqp::{ExchangeType, QueueOptions, QueueType};
 use umbel_value::Value;
 
 use super::*;
@@ -39,26 +40,40 @@ fn a_queue_may_say_how_it_is_declared() {
         exchange-type = 'topic'\nrouting-key = 'k.#'\naccept-existing = true\n\
         arguments = { x-dead-letter-exchange = 'dlx', x-max-length = 0x10, x-single = true }\n";
     let settings = settings(&[], &[], file).expect("a good file");
-    let declared = &settings.declared;
-    assert_eq!(declared.kind, Some(QueueKind::Quorum));
-    assert_eq!(declared.delayed, QueueKind::Classic);
-    assert_eq!(declared.max_priority, None);
+    let amqp = &settings.amqp;
+    assert_eq!(amqp.queue_type, QueueType::Quorum);
+    assert_eq!(amqp.delayed_type, QueueType::Classic);
+    assert_eq!(amqp.max_priority, None);
     let arguments = [
         ("x-dead-letter-exchange", Value::from("dlx")),
         ("x-max-length", Value::Int(16)),
         ("x-single", Value::Bool(true)),
+        ("x-queue-type", Value::from("classic")),
+        ("x-max-priority", Value::Int(10)),
     ];
-    let expected = QueueTable {
-        name: "q".into(),
-        kind: Some(QueueKind::Classic),
-        max_priority: Some(10),
+    let expected = QueueOptions {
         exchange: Some("x".into()),
-        exchange_type: Some("topic".into()),
+        exchange_type: ExchangeType::Topic,
         routing_key: Some("k.#".into()),
         arguments: arguments.map(|(name, value)| (name.to_owned(), value)).into(),
+        broadcast: false,
         accept_existing: true,
     };
-    assert_eq!(declared.tables, [expected]);
+    assert_eq!(amqp.queues, [("q".to_owned(), expected)].into());
+}
+
+#[test]
+fn rabbitmq_is_used_as_told() {
+    let defaults = settings(&[], &[], "").expect("defaults are good").amqp;
+    assert_eq!(format!("{defaults:?}"), format!("{:?}", AmqpOptions::default()));
+    let file = "broker_heartbeat = 30\nqueue-max-priority = 9\nresults.persistent = true\n\
+        [amqp]\nconnect-timeout = '1s'\naccept-existing = true\ndead-letter-queue = 'dead'\n";
+    let told = settings(&[], &[], file).expect("a good file").amqp;
+    assert_eq!(told.heartbeat, Duration::from_secs(30));
+    assert_eq!(told.connect_timeout, Duration::from_secs(1));
+    assert_eq!(told.max_priority, Some(9));
+    assert_eq!(told.dead_letter_queue.as_deref(), Some("dead"));
+    assert!(told.accept_existing && told.result_persistent);
 }
 
 #[test]
