@@ -9,6 +9,7 @@ KEYS = {
     "task_track_started": "tasks.track-started",
     "task_store_errors_even_if_ignored": "tasks.store-errors",
     "task_queue_max_priority": "queue-max-priority",
+    "worker_eta_task_limit": "hold-limit",
     "worker_prefetch_multiplier": "prefetch-multiplier",
 }
 
