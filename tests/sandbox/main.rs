@@ -5,6 +5,7 @@ mod endings;
 mod memory;
 mod neighbours;
 mod scene;
+mod sending;
 mod surroundings;
 
 /// Every guest and a test that runs it. A folder without a line here fails the test below; a line
@@ -22,6 +23,7 @@ const GUESTS: &[(&str, fn())] = &[
     ("remembers", memory::nothing_is_left_of_an_earlier_run),
     ("sleeps", endings::sleeping_for_ever_ends_at_the_time_limit),
     ("snoops", surroundings::nothing_of_the_worker_is_visible),
+    ("spams", sending::a_flood_of_submissions_is_counted),
     ("stalls", endings::an_endless_initialisation_ends_at_the_time_limit),
     ("traps", endings::a_trap_names_the_function_in_its_traceback),
 ];

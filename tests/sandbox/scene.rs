@@ -22,6 +22,9 @@ log = \"16KiB\"
 limits = { time = \"1s\" }
 [plugins.sleeps]
 limits = { time = \"1s\" }
+[plugins.spams]
+allow = { submit = [\"tasks.add\", \"tasks.echo\"], submit-count = 100 }
+tasks.insist = { limits = { time = \"1s\" } }
 [plugins.stalls]
 limits = { time = \"1s\" }
 [plugins.patient]
@@ -42,6 +45,7 @@ const SERVED: &[(&str, &str)] = &[
     ("remembers", "remembers"),
     ("sleeps", "sleeps"),
     ("snoops", "snoops"),
+    ("spams", "spams"),
     ("stalls", "stalls"),
     ("traps", "traps"),
 ];
