@@ -7,6 +7,7 @@ use lapin::types::{FieldTable, ShortString};
 use lapin::{Channel, Connection};
 
 use super::connection::Link;
+use super::delays;
 use super::lanes::Prefetch;
 use super::topology::{self, Existing, Queue};
 use crate::broker::BrokerError;
@@ -31,6 +32,7 @@ impl Change {
         if self.declare {
             let (link, connection) = (&self.link, &self.connection);
             topology::declare(link, connection, &self.queue, Existing::Refuse).await?;
+            delays::bind_again(link, connection, &self.queue.name).await?;
         }
         let mut added = None;
         if let Some((id, count)) = self.add {

@@ -1,8 +1,9 @@
 //! The server's notes of how messages left queues: what they say, and taking them off. Pure.
 
 use jiff::Timestamp;
-use umbel_protocol::names;
 use umbel_value::{Map, Tag, Value};
+
+use super::delays;
 
 /// A list with the latest first; each entry is for one queue and reason.
 const DEATHS: &str = "x-death";
@@ -50,8 +51,7 @@ pub(crate) fn forget_delays(headers: &mut Map) {
 }
 
 fn is_delay(death: &Map) -> bool {
-    let Some(queue) = text(death, "queue") else { return false };
-    (0..names::DELAY_LEVELS).any(|level| names::delayed_level(level) == queue)
+    text(death, "queue").is_some_and(delays::is_ours)
 }
 
 fn is_summary(key: &str) -> bool {

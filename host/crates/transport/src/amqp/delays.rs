@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use lapin::types::ShortString;
 use lapin::{Connection, ExchangeKind};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use umbel_protocol::message::Route;
@@ -27,8 +26,14 @@ const WORD: &AsciiSet = &CONTROLS.add(b'.').add(b'*').add(b'#').add(b'%');
 /// Where a message goes that is to be back in its queue in so many seconds; `None` where the key
 /// would be too long.
 pub(crate) fn route_back(queue: &str, seconds: u64) -> Option<Route> {
-    let route = names::delayed_route(seconds, &key(queue));
-    (route.routing_key.len() <= usize::from(u8::MAX)).then_some(route)
+    let Route { routing_key, .. } = names::delayed_route(seconds, &key(queue));
+    // Where the first digit is that is one: a topic exchange takes its time, and those before would
+    // only pass the message on.
+    let exchange = match seconds.checked_ilog2() {
+        Some(level) => names::delayed_level(level.min(names::DELAY_LEVELS - 1)),
+        None => names::DELAYED_DELIVERY.to_owned(),
+    };
+    (routing_key.len() <= usize::from(u8::MAX)).then_some(Route { exchange, routing_key })
 }
 
 /// The queue that a delayed message of ours is for.
@@ -84,6 +89,21 @@ pub(crate) async fn bind(
     declarer.close().await
 }
 
+/// Binds a queue that was deleted and declared again: messages may be on their way to it.
+pub(crate) async fn bind_again(
+    link: &Link,
+    connection: &Connection,
+    queue: &str,
+) -> Result<(), BrokerError> {
+    let mut declarer = Declarer::new(link, connection);
+    let delayed = declarer.has_exchange(&short(names::DELAYED_DELIVERY)?).await?;
+    declarer.close().await?;
+    if !delayed || link.options.is_broadcast(queue) || route_back(queue, 0).is_none() {
+        return Ok(());
+    }
+    bind(link, connection, queue).await
+}
+
 /// Does for the queues what a worker of Celery does at its start when one of them is a quorum
 /// queue: clients then delay what they send to those that are not behind direct exchanges.
 pub(crate) async fn prepare(
@@ -134,9 +154,11 @@ fn arguments(level: u32, kind: QueueType) -> Map {
     arguments
 }
 
-/// Whether an exchange is where delays begin.
-pub(crate) fn is_entry(exchange: &ShortString) -> bool {
-    exchange.as_str() == names::delayed_level(names::DELAY_LEVELS - 1)
+/// Whether a queue or exchange belongs to delayed delivery.
+pub(crate) fn is_ours(name: &str) -> bool {
+    let level = name.rsplit('_').next().and_then(|level| level.parse().ok());
+    name == names::DELAYED_DELIVERY
+        || level.is_some_and(|level| names::delayed_level(level) == name)
 }
 
 #[cfg(test)]
@@ -154,6 +176,28 @@ mod tests {
             // One word and the mark: nothing a topic exchange could take for another queue's.
             let words = route.routing_key.split('.').skip(names::DELAY_LEVELS as usize);
             assert_eq!(words.count(), 2, "{route:?}");
+        }
+    }
+
+    #[test]
+    fn a_delay_begins_at_its_first_digit() {
+        for (seconds, exchange) in [
+            (0, "celery_delayed_delivery"),
+            (1, "celery_delayed_0"),
+            (7, "celery_delayed_2"),
+            (86_400, "celery_delayed_16"),
+            (u64::MAX, "celery_delayed_27"),
+        ] {
+            let route = route_back("q", seconds).unwrap();
+            assert_eq!(route.exchange, exchange);
+            assert_eq!(
+                route.routing_key,
+                names::delayed_route(seconds, "q.umbel-delay").routing_key
+            );
+            assert!(is_ours(exchange));
+        }
+        for other in ["", "q", "celery", "celery_delayed_x", "celery_delayed_007"] {
+            assert!(!is_ours(other), "{other}");
         }
     }
 

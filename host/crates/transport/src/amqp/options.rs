@@ -122,7 +122,7 @@ impl AmqpOptions {
     }
 
     /// The exchange that a queue is bound to, its kind, and the key.
-    pub(crate) fn binding<'a>(&'a self, queue: &'a str) -> (&'a str, ExchangeType, &'a str) {
+    pub fn binding<'a>(&'a self, queue: &'a str) -> (&'a str, ExchangeType, &'a str) {
         let Some(options) = self.queues.get(queue) else {
             return (queue, ExchangeType::Direct, queue);
         };

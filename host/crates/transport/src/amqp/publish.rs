@@ -189,7 +189,8 @@ impl Line {
     }
 
     async fn deliver(&self, link: &Link, parcel: &Parcel, missing: Missing) -> Result<(), Failure> {
-        let must_arrive = parcel.exchange.as_str().is_empty() || delays::is_entry(&parcel.exchange);
+        let must_arrive =
+            parcel.exchange.as_str().is_empty() || delays::is_ours(parcel.exchange.as_str());
         match missing {
             Missing::Declare => self.prepare(link, parcel).await?,
             Missing::Drop => {}
@@ -214,8 +215,8 @@ impl Line {
                 properties: delivery.properties,
                 body: delivery.data.into(),
             };
-            // Somebody deleted the queue since.
-            self.declared().retain(|one| *one != again.target() && *one != Declared::Delays);
+            // Somebody deleted the queue since, and who knows what else.
+            self.declared().clear();
             self.prepare(link, &again).await?;
             confirmation = self.send(&again, true).await.map_err(Failure::Lost)?;
         }
@@ -306,7 +307,7 @@ impl Parcel {
         let (exchange, key) = (self.exchange.as_str(), self.routing_key.as_str());
         match exchange {
             "" => Declared::Queue(key.to_owned()),
-            _ if delays::is_entry(&self.exchange) => {
+            _ if delays::is_ours(exchange) => {
                 delays::queue_of(key).map_or(Declared::Delays, Declared::DelaysOf)
             }
             _ => Declared::Exchange(exchange.to_owned()),

@@ -8,6 +8,9 @@ use umbel_value::{Map, Tag, Value};
 /// Counts how often a quorum queue handed a message out before.
 const DELIVERY_COUNT: &str = "x-delivery-count";
 
+/// Counts, on newer servers, how often it did so for whatever reason.
+const ACQUIRED_COUNT: &str = "x-acquired-count";
+
 /// Deeper nesting is cut off: it cannot come from Celery, and must not exhaust a stack.
 const MAX_DEPTH: usize = 64;
 
@@ -40,7 +43,8 @@ pub(crate) fn read(from: &BasicProperties) -> (Properties, Map, Option<u32>) {
         other: Map::new(),
     };
     let mut headers = from.headers().as_ref().map(|table| read_table(table, 0)).unwrap_or_default();
-    // The queue's own note: sent on with a retry, it would count for another message.
+    // The queue's own notes: sent on with a retry, they would count for another message.
+    headers.shift_remove(ACQUIRED_COUNT);
     let deliveries = match headers.shift_remove(DELIVERY_COUNT) {
         Some(Value::Int(count)) => Some(u32::try_from(count).unwrap_or(0)),
         _ => None,

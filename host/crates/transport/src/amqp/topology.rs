@@ -89,9 +89,17 @@ pub(crate) async fn declare_exchange(
     let mut declarer = Declarer::new(link, connection);
     match known {
         Some((kind, durable)) => declarer.exchange(&short(name)?, kind, durable).await?,
-        None => declarer.find_exchange(&short(name)?).await?,
+        None if declarer.has_exchange(&short(name)?).await? => {}
+        None => return Err(missing(name)),
     }
     declarer.close().await
+}
+
+fn missing(exchange: &str) -> BrokerError {
+    BrokerError::Other {
+        what: format!("there is no exchange `{exchange}`"),
+        source: "whoever consumes from it declares it".into(),
+    }
 }
 
 /// Exchanges that clients and workers have in common.
@@ -159,15 +167,22 @@ impl<'a> Declarer<'a> {
         self.judge(done, &format!("cannot declare the exchange `{name}`"), name)
     }
 
-    /// Fails unless the exchange is there.
-    async fn find_exchange(&mut self, name: &ShortString) -> Result<(), BrokerError> {
+    /// Whether there is such an exchange.
+    pub(crate) async fn has_exchange(&mut self, name: &ShortString) -> Result<bool, BrokerError> {
         let options = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
         let done = async {
             let (kind, none) = (ExchangeKind::Direct, FieldTable::default());
             self.channel().await?.exchange_declare(name.clone(), kind, options, none).await
         };
-        let done = done.await;
-        self.judge(done, &format!("there is no exchange `{name}`"), name)
+        match done.await {
+            Err(missing) if reply_code(&missing) == Some(404) => {
+                self.channel = None;
+                Ok(false)
+            }
+            done => self
+                .judge(done, &format!("cannot look for the exchange `{name}`"), name)
+                .map(|()| true),
+        }
     }
 
     /// A durable queue.

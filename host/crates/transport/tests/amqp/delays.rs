@@ -127,6 +127,20 @@ async fn a_copy_goes_back_to_its_own_queue_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_delayed_message_finds_its_queue_deleted_and_declared_again() {
+    let bench = Bench::start().await;
+    let broker = bench.broker().await;
+    let mut consumer = consume(&broker, &["q"], 1).await;
+    publish(&broker, "q", "x").await;
+    delay(&broker, next(&mut consumer).await, Duration::from_millis(2200)).await.unwrap();
+    let (node, vhost) = (bench.node, bench.vhost.clone());
+    blocking(move || node.delete_queue(&vhost, "q")).await;
+    let delivery = next(&mut consumer).await;
+    assert_eq!(delivery.message, message("x"));
+    ack(delivery).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_expiring_message_is_not_hurried() {
     let bench = Bench::start().await;
     let broker = bench.broker().await;
