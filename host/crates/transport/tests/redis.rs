@@ -20,10 +20,16 @@ use umbel_transport::redis::{RedisBroker, RedisOptions, RedisRpcStore, RedisStor
 use umbel_transport::results::ResultStore;
 use umbel_value::Value;
 
+#[path = "redis/chords.rs"]
+mod chords;
+#[path = "redis/delays.rs"]
+mod delays;
 #[path = "redis/formats.rs"]
 mod formats;
 #[path = "redis/leases.rs"]
 mod leases;
+#[path = "redis/python.rs"]
+mod python;
 #[path = "redis/results.rs"]
 mod results;
 #[path = "redis/servers.rs"]

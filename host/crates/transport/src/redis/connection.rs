@@ -155,8 +155,8 @@ impl Link {
 
     /// Looks for another server when this one became a replica.
     pub(super) fn look_for_a_master(&self, live: &Live, answers: &[RedisResult<Value>]) {
-        let refused = answers.iter().filter_map(|answer| answer.as_ref().err());
-        let refused = refused.filter(|why| why.code() == Some("READONLY")).last();
+        let mut refused = answers.iter().filter_map(|answer| answer.as_ref().err());
+        let refused = refused.find(|why| why.code() == Some("READONLY"));
         if let Some(why) = refused.filter(|_| self.servers.may_change()) {
             self.lost(live, why);
         }

@@ -15,28 +15,38 @@ use super::{
 };
 
 /// A recorded sample.
-fn sample(name: &str) -> Value {
+pub(super) fn sample(name: &str) -> Value {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../tests/golden");
     let text = std::fs::read(folder.join(format!("{name}.json"))).expect("the sample exists");
     Value::from_json(&text).expect("the sample is JSON")
 }
 
-fn at<'a>(value: &'a Value, key: &str) -> &'a Value {
+pub(super) fn at<'a>(value: &'a Value, key: &str) -> &'a Value {
     let Value::Map(map) = value else { panic!("no mapping around `{key}`") };
     map.get(key).unwrap_or_else(|| panic!("no `{key}`"))
 }
 
-fn text(value: &Value) -> &str {
+pub(super) fn text(value: &Value) -> &str {
     value.as_str().expect("a text")
 }
 
-fn list(value: &Value) -> &[Value] {
+pub(super) fn list(value: &Value) -> &[Value] {
     let Value::List(list) = value else { panic!("no list") };
     list
 }
 
+/// What a key held, as it was recorded.
+pub(super) fn bytes(key: &Value) -> Vec<u8> {
+    let coded = text(at(at(key, "value"), "b64"));
+    let tagged = format!(r#"{{"__type__": "base64", "__value__": "{coded}"}}"#);
+    match Value::from_json(tagged.as_bytes()) {
+        Ok(Value::Bytes(bytes)) => bytes,
+        other => panic!("{other:?}"),
+    }
+}
+
 /// The arguments of every recorded command of that name.
-fn commands(sample: &Value, name: &str) -> Vec<Vec<String>> {
+pub(super) fn commands(sample: &Value, name: &str) -> Vec<Vec<String>> {
     let texts = |args: &Value| list(args).iter().map(|arg| text(arg).to_owned()).collect();
     let all = list(at(sample, "commands")).iter().map(|command| texts(at(command, "args")));
     all.filter(|args: &Vec<String>| args[0] == name).collect()
@@ -299,4 +309,37 @@ async fn an_idle_consumer_starts_at_once_and_rests_otherwise() {
     waits.sort();
     // Far below the second after which it would look by itself; a busy machine may be slow.
     assert!(waits[25] < Duration::from_millis(50), "median from publish to delivery {waits:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn steps_are_served_one_after_the_other_and_queues_in_turn() {
+    let database = Database::new();
+    let broker = database.broker(RedisOptions::default()).await;
+    let queues = ["a", "b", "c"].map(str::to_owned);
+    for priority in [9u8, 3, 0] {
+        for queue in &queues {
+            for number in 0..2 {
+                let mut sent = message(format!("{queue}{priority}{number}"));
+                sent.properties.priority = Some(priority);
+                broker.publish(&Route::queue(queue), &sent).await.expect("publishes");
+            }
+        }
+    }
+    let mut consumer = broker.consume(&queues, 1).await.expect("consumes");
+    let mut seen = Vec::new();
+    for _ in 0..18 {
+        let delivery = next(&mut consumer).await;
+        seen.push(String::from_utf8_lossy(&delivery.message.body).into_owned());
+        ack(delivery).await;
+    }
+    // All of a step before the next; within a step one of each queue before a second one.
+    let wanted = ["0", "3", "9"]
+        .into_iter()
+        .flat_map(|priority| ["0", "1"].into_iter().map(move |number| (priority, number)));
+    for (round, (priority, number)) in seen.chunks(3).zip(wanted) {
+        let mut round = round.to_vec();
+        round.sort();
+        let wanted = ["a", "b", "c"].map(|queue| format!("{queue}{priority}{number}"));
+        assert_eq!(round, wanted, "{seen:?}");
+    }
 }

@@ -8,6 +8,7 @@ use redis::{Pipeline, RedisError, RedisResult, Value};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::warn;
+use umbel_value::json::write_text;
 
 use super::{BATCH, Driver, PAUSE, Settled, Supply, Taken};
 use crate::redis::connection::{
@@ -130,7 +131,10 @@ impl Driver {
         // As a span: the server's clock may differ from ours.
         let now = Timestamp::now();
         for (delay, at) in delays {
-            call.arg(&*delay.tag).arg(at.duration_since(now).as_secs_f64());
+            let (_, list) = self.held.get(&delay.tag).copied().unwrap_or_default();
+            let mut queue = Vec::new();
+            write_text(&self.queues[list % self.queues.len()], &mut queue);
+            call.arg(&*delay.tag).arg(at.duration_since(now).as_secs_f64()).arg(queue);
         }
         call
     }
