@@ -28,8 +28,9 @@ pub trait Broker: Send + Sync {
     /// Survives one reconnect: waits for it.
     async fn publish(&self, route: &Route, message: &RawMessage) -> Result<(), BrokerError>;
 
-    /// Gives a delivery back, to be delivered from its queue again at `at` at the earliest. Nothing
-    /// of it stays in this process, and it does not count as a delivery.
+    /// Gives a delivery back, to be delivered from its queue again at `at`; up to a second sooner
+    /// where the broker counts in whole seconds. Nothing of it stays in this process, and it does
+    /// not count as a delivery.
     async fn delay(&self, held: Held, at: Timestamp) -> Result<(), NotDelayed> {
         let _ = at;
         Err(NotDelayed { held: Box::new(held), error: None })
