@@ -7,6 +7,7 @@ mod configuration;
 mod dead_letters;
 mod embedded;
 mod plugins;
+mod queues;
 
 use std::path::Path;
 use std::process::Command;

@@ -79,6 +79,19 @@ fn check_and_tasks_show_what_there_is() {
 }
 
 #[test]
+fn what_a_task_sends_is_shown_where_nothing_can_be_sent() {
+    let file = paths::guest("spams").display().to_string();
+    let run = |folder: &tempfile::TempDir| {
+        umbel(folder.path(), &["invoke", &file, "flood", "tasks.add", "2"])
+    };
+    run(&folder("")).refused(1, &["umbel:task/tasks", "[plugins.spams] allow = { submit"]);
+    let granted = folder("[plugins.spams]\nallow = { submit = ['tasks.*'] }\n");
+    let ended = run(&granted);
+    ended.said(&["[submit] tasks.add [1,2] {}"]);
+    assert_eq!(ended.text.matches("[submit]").count(), 2, "{}", ended.text);
+}
+
+#[test]
 fn invoke_prints_result_and_bill() {
     let folder = folder("");
     let file = paths::plugin("tasks").display().to_string();

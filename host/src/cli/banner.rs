@@ -6,6 +6,7 @@ use jiff::Zoned;
 use umbel_engine::Catalog;
 use umbel_task::policy::TaskPolicy;
 use umbel_task::runner::{Runner, Task};
+use umbel_transport::amqp::ExchangeType;
 
 use crate::settings::Settings;
 use crate::settings::units::{show_duration, show_rate, show_size};
@@ -24,7 +25,13 @@ pub(super) fn banner(settings: &Settings, catalog: &Catalog) -> String {
     let now = Zoned::now().strftime("%Y-%m-%d %H:%M:%S").to_string();
     let queues = settings.queues.iter().enumerate().map(|(at, queue)| {
         let head = if at == 0 { " -------------- [queues]\n" } else { "" };
-        format!("{head}                .> {queue:<16} exchange={queue}(direct) key={queue}\n")
+        let (exchange, kind, key) = settings.amqp.binding(queue);
+        let kind = match kind {
+            ExchangeType::Direct => "direct",
+            ExchangeType::Topic => "topic",
+            ExchangeType::Fanout => "fanout",
+        };
+        format!("{head}                .> {queue:<16} exchange={exchange}({kind}) key={key}\n")
     });
     let mut text = format!(
         " \n\

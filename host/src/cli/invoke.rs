@@ -8,10 +8,11 @@ use anyhow::Context;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use umbel_engine::{LoadedTask, Plugin};
+use umbel_protocol::canvas::result_tuple;
 use umbel_task::call::Call;
 use umbel_task::outcome::{Cost, Ended, Failure, Kind, Limit, Outcome, Traceback};
 use umbel_task::policy::Sandbox;
-use umbel_task::runner::{Level, LogLine, Outbox, OutboxError, Source, Task};
+use umbel_task::runner::{Level, LogLine, Outbox, OutboxError, Source, Submission, Task};
 use umbel_value::Value;
 
 use super::arguments::{self, Arguments};
@@ -194,8 +195,12 @@ fn over(limit: &Limit) -> String {
 fn bill(cost: &Cost, limits: &Sandbox) -> String {
     let fuel = cost.fuel.map_or("-".to_owned(), |fuel| fuel.to_string());
     let fuel_limit = limits.fuel.map_or("off".to_owned(), |fuel| fuel.to_string());
+    let wall_limit = match limits.soft_time {
+        Some(soft) => format!("{} soft:{}", show_duration(limits.time), show_duration(soft)),
+        None => show_duration(limits.time),
+    };
     let rows = [
-        ("wall", about_duration(cost.wall), show_duration(limits.time)),
+        ("wall", about_duration(cost.wall), wall_limit),
         ("cpu", about_duration(cost.cpu), "-".to_owned()),
         ("fuel", fuel, fuel_limit),
         ("memory", about_size(cost.memory), show_size(limits.memory)),
@@ -267,5 +272,27 @@ impl Outbox for Console {
             fields => format!(" {}", fields.to_json()),
         };
         out::note(&format!("[{door}] {}{fields}", line.message));
+    }
+
+    // Nothing is sent from here, and whether a worker would let it be sent is the worker's to say.
+    fn submit(&self, task: Submission) -> Result<String, OutboxError> {
+        let (args, kwargs) = (Value::List(task.args), Value::Map(task.kwargs));
+        out::note(&format!("[submit] {} {} {}", task.name, args.to_json(), kwargs.to_json()));
+        Ok(uuid::Uuid::new_v4().to_string())
+    }
+
+    fn apply(&self, signature: Value, args: Vec<Value>) -> Result<Value, OutboxError> {
+        let args = Value::List(args).to_json();
+        out::note(&format!("[apply] {} {args}", signature.to_json()));
+        Ok(result_tuple(&uuid::Uuid::new_v4().to_string()))
+    }
+
+    fn replace(&self, signature: Value) -> Result<(), OutboxError> {
+        out::note(&format!("[replace] {}", signature.to_json()));
+        Ok(())
+    }
+
+    fn add_to_chord(&self, _: Value) -> Result<Value, OutboxError> {
+        Err(OutboxError::Invalid("this run is no part of a chord".to_owned()))
     }
 }

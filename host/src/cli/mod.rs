@@ -71,7 +71,7 @@ enum Command {
     /// Run one task of a file, without a broker, and print the result and what it cost
     Invoke(invoke::Args),
     /// Send a task; print its id, or with --wait its result
-    Call(call::Args),
+    Call(Box<call::Args>),
     /// Print the result of a task
     Result(result::Args),
     /// Look at messages that were put aside, and put them back
