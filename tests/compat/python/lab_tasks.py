@@ -30,7 +30,7 @@ def task(function=None, **options):
     return app.task(name=f"lab.{function.__name__}", **options)(function)
 
 
-# -- values ---------------------------------------------------------------------------------------
+# -- values -------------------------------------------------------------------------------------
 
 @task
 def add(x, y):
@@ -84,7 +84,7 @@ def note(value, key):
     return value
 
 
-# -- time -----------------------------------------------------------------------------------------
+# -- time ---------------------------------------------------------------------------------------
 
 @task
 def sleep(seconds, key=None):
@@ -129,7 +129,7 @@ def limited(value):
     return value
 
 
-# -- endings --------------------------------------------------------------------------------------
+# -- endings ------------------------------------------------------------------------------------
 
 @task
 def fail(message):
@@ -229,7 +229,7 @@ def early(seconds, key):
     return seconds
 
 
-# -- retries --------------------------------------------------------------------------------------
+# -- retries ------------------------------------------------------------------------------------
 
 @task(bind=True)
 def retry_until(self, attempts, countdown=PAUSE, key=None):
@@ -271,7 +271,7 @@ def flaky(self, attempts, key):
     return self.request.retries
 
 
-# -- the worker's services ------------------------------------------------------------------------
+# -- the worker's services ----------------------------------------------------------------------
 
 def request_fields(request):
     names = ("id", "task", "args", "kwargs", "retries", "root_id", "parent_id", "group",
@@ -327,7 +327,7 @@ def enlarge(self, value, signature):
     return value
 
 
-# -- error callbacks ------------------------------------------------------------------------------
+# -- error callbacks ----------------------------------------------------------------------------
 
 @task
 def on_error_old(failed):

@@ -139,7 +139,7 @@ def an_early_task_is_not_run_again_when_its_worker_is_killed(lab):
 def a_worker_takes_no_more_than_it_is_allowed_to_hold(lab):
     settings = {"worker_prefetch_multiplier": 1, "task_acks_late": True}
     with lab.worker(concurrency=1, settings=settings):
-        sent = [lab.send("late", 1.5, lab.key) for _ in range(1)]
+        sent = [lab.send("late", 1.5, lab.key)]
         lab.notes(lab.key)
         sent += [lab.send("add", i, i) for i in range(6)]
         assert lab.broker.waiting(lab.queue) >= 5

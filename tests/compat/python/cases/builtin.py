@@ -43,7 +43,8 @@ def a_failing_item_fails_the_map(lab):
 
 @case
 def map_of_an_unknown_task_fails(lab):
-    error = lab.error(xmap(lab.app.signature("nobody.knows"), [1], app=lab.app).apply_async(queue=lab.queue))
+    work = xmap(lab.app.signature("nobody.knows"), [1], app=lab.app)
+    error = lab.error(work.apply_async(queue=lab.queue))
     assert type(error).__name__ == "NotRegistered"
 
 
@@ -65,7 +66,8 @@ def chord_unlock_sends_the_body_when_all_are_ready(lab):
 def chord_unlock_waits_until_all_are_ready(lab):
     members = [lab.send("sleep", 1.2), lab.send("sleep", 0)]
     body = lab.sig("note", lab.key).set(task_id=f"body-{lab.key}")
-    kwargs = {"interval": PAUSE, "max_retries": 20, "result": [member.as_tuple() for member in members]}
+    result = [member.as_tuple() for member in members]
+    kwargs = {"interval": PAUSE, "max_retries": 20, "result": result}
     lab.send("celery.chord_unlock", f"group-{lab.key}", dict(body), kwargs=kwargs)
     assert lab.get(lab.result(f"body-{lab.key}")) == [1.2, 0]
     assert lab.noted(lab.key) == [[1.2, 0]]

@@ -1,6 +1,10 @@
 """How tasks are called, and what they learn about their calls."""
 
 import datetime
+import json
+import uuid
+
+from celery import group
 
 from lab.cells import REDIS
 from lab.suite import EXTENDED, case
@@ -71,9 +75,7 @@ def custom_headers_reach_the_task(lab):
 def stamps_reach_the_task(lab):
     signature = lab.sig("context")
     signature.stamp(batch=f"batch-{lab.key}")
-    seen = lab.get(signature.apply_async())
-    assert seen["stamps"] == {"batch": [f"batch-{lab.key}"]} \
-        or seen["stamps"] == {"batch": f"batch-{lab.key}"}
+    assert lab.get(signature.apply_async())["stamps"] == {"batch": f"batch-{lab.key}"}
 
 
 @case
@@ -120,8 +122,6 @@ def a_task_knows_where_its_caller_listens(lab):
 
 @case
 def a_member_of_a_group_knows_its_group_and_place(lab):
-    from celery import group
-
     sent = group(lab.sig("context") for _ in range(3)).apply_async()
     seen = lab.get(sent)
     assert [member["group_index"] for member in seen] == [0, 1, 2]
@@ -164,9 +164,6 @@ def a_queue_of_another_name_is_served(lab):
 
 def protocol_1(lab, **fields):
     """Publishes a message of protocol 1; gives its result."""
-    import json
-    import uuid
-
     task_id = str(uuid.uuid4())
     body = {"task": "lab.add", "id": task_id, "args": [2, 3], "kwargs": {}, "retries": 0, **fields}
     lab.broker.publish(json.dumps(body), {}, queue=lab.queue, correlation_id=task_id)
@@ -195,9 +192,6 @@ def a_protocol_1_message_may_have_an_eta_and_callbacks(lab):
 
 @case(brokers=REDIS)
 def a_message_without_body_encoding_is_taken_as_text(lab):
-    import json
-    import uuid
-
     task_id = str(uuid.uuid4())
     envelope = {
         "body": json.dumps([[2, 3], {}, None]), "content-type": "application/json",

@@ -18,7 +18,8 @@ def a_chain_of_one_step_is_that_step(lab):
 
 @case
 def an_immutable_step_is_given_its_own_arguments_alone(lab):
-    steps = chain(lab.sig("add", 1, 2), lab.sig("add", 10, 20).set(immutable=True), lab.sig("mul", 2))
+    second = lab.sig("add", 10, 20).set(immutable=True)
+    steps = chain(lab.sig("add", 1, 2), second, lab.sig("mul", 2))
     assert lab.get(steps.apply_async()) == 60
 
 

@@ -1,5 +1,6 @@
 """What arguments and results may be, and how they are written and compressed."""
 
+import bz2
 import datetime
 import decimal
 import json
@@ -19,7 +20,9 @@ def comes_back(lab, value, **options):
 
 @case
 def plain_values_come_back_as_they_went(lab):
-    for value in (None, True, False, 0, -1, 1.5, -0.0, "", "text", [], [1, [2, [3]]], {}, {"a": {"b": 1}}):
+    for value in (None, True, False, 0, -1, 1.5, -0.0, "", "text"):
+        comes_back(lab, value)
+    for value in ([], [1, [2, [3]]], {}, {"a": {"b": 1}}, [None, {"c": [True]}]):
         comes_back(lab, value)
 
 
@@ -191,7 +194,8 @@ def passes_over(lab, body, headers, state="PENDING", **properties):
 GOOD = json.dumps([[2, 3], {}, None])
 
 
-@case(differs="Celery acknowledges what it cannot decode; Umbel gives it to the dead-letter exchange.")
+@case(differs=(
+    "Celery acknowledges what it cannot decode; Umbel gives it to the dead-letter exchange."))
 def a_body_that_is_no_json_is_passed_over(lab):
     task_id = passes_over(lab, "this is not JSON", {})
     if lab.umbel and lab.cell.on_rabbitmq:
@@ -236,7 +240,5 @@ def a_body_of_the_wrong_shape_is_passed_over(lab):
 @case(sides=("umbel",), differs=(
     "Celery unpacks whatever a body unpacks to; Umbel rejects what grows beyond its size limit."))
 def a_compression_bomb_is_rejected(lab):
-    import bz2
-
     bomb = bz2.compress(b" " * 600_000_000)
     passes_over(lab, bomb, {"compression": "application/x-bz2"})

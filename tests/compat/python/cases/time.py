@@ -229,7 +229,7 @@ def what_waits_for_its_eta_survives_a_restart(lab):
 
 
 @case(on=OWN, brokers=QUORUM, differs=(
-    "Celery leaves the digits of a delay in the routing key that a task is shown; Umbel takes them off."))
+    "A task is shown a routing key with the digits of its delay by Celery, without by Umbel."))
 def on_quorum_queues_the_broker_holds_what_is_delayed(lab):
     with lab.worker() as worker:
         sent = lab.send("context", countdown=4)
@@ -243,7 +243,7 @@ def on_quorum_queues_the_broker_holds_what_is_delayed(lab):
 
 
 @case(brokers=QUORUM, sides=("celery",), differs=(
-    "Umbel holds a retry itself as long as it holds few messages; Celery gives each one to the broker."))
+    "Umbel holds a retry itself while it holds few messages; Celery leaves each to the broker."))
 def on_quorum_queues_a_retry_is_delayed_by_the_broker(lab):
     sent = lab.send("retry_until", 1, 20)
     lab.state(sent, "RETRY")
@@ -252,7 +252,7 @@ def on_quorum_queues_a_retry_is_delayed_by_the_broker(lab):
 
 
 @case(brokers=QUORUM, sides=("umbel",), differs=(
-    "On quorum queues Celery fails a task that is to be retried within a second; Umbel retries it."))
+    "On quorum queues Celery fails a task that is to be retried within a second."))
 def on_quorum_queues_a_retry_within_a_second_is_possible(lab):
     assert lab.call("retry_until", 2, 0.2) == 2
 

@@ -114,7 +114,7 @@ class Lab:
         """Whether the worker is Umbel's."""
         return self.theatre.side == "umbel"
 
-    # -- sending ----------------------------------------------------------------------------------
+    # -- sending ---------------------------------------------------------------------------------
 
     def sig(self, name, /, *args, **kwargs):
         """A signature of one of the suite's tasks, for the queue of this case."""
@@ -140,7 +140,7 @@ class Lab:
         self.broker.publish(body, headers, correlation_id=task_id, **properties)
         return self.result(task_id)
 
-    # -- looking ----------------------------------------------------------------------------------
+    # -- looking ---------------------------------------------------------------------------------
 
     def get(self, result, timeout=PATIENCE, **options):
         return result.get(timeout=timeout, **options)
@@ -185,7 +185,7 @@ class Lab:
     def eventually(self, what, look, within=PATIENCE):
         return eventually(what, look, within)
 
-    # -- remote control ---------------------------------------------------------------------------
+    # -- remote control --------------------------------------------------------------------------
 
     def control(self, command, *args, to=None, **options):
         """Sends a remote control command, and waits until its worker has answered."""
@@ -197,7 +197,7 @@ class Lab:
     def revoke(self, result, **options):
         self.control("revoke", result.id, **options)
 
-    # -- processes ----------------------------------------------------------------------------------
+    # -- processes -------------------------------------------------------------------------------
 
     def own_queue(self):
         self.queue = f"own-{self.key}"

@@ -1,4 +1,4 @@
-"""What Celery's settings, and the options of the tasks in `lab_tasks.py`, are called in Umbel's file."""
+"""Umbel's words for Celery's settings, and for the options of the tasks in `lab_tasks.py`."""
 
 import json
 
