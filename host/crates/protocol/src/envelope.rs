@@ -164,6 +164,7 @@ impl<'a> Parts<'a> {
             ("delivery_info", Some(b'{')) => {
                 return reader.object(|reader, key| self.delivery_info(reader, key));
             }
+            ("delivery_info", _) => drop(reader.value()?),
             (key, Some(b'n')) if KNOWN.contains(&key) => drop(reader.value()?), // null is absent
             ("expiration", Some(b'"')) => properties.expiration = owned(text_of(reader)?),
             ("correlation_id", Some(b'"')) => properties.correlation_id = owned(text_of(reader)?),

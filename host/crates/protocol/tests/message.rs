@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used)] // a test that panics has told what it is for
 
+use umbel_protocol::body::{Content, Serializer};
+use umbel_protocol::envelope::Envelope;
 use umbel_protocol::message::{DecodeError, Message, Properties, RawMessage, Version};
 use umbel_protocol::names;
-use umbel_value::{Map, Value};
+use umbel_protocol::record::{Exception, ResultRecord, State};
+use umbel_value::{Map, Tag, Value};
 
 fn raw(headers: Value, body: &[u8]) -> RawMessage {
     RawMessage {
@@ -191,4 +194,36 @@ fn a_body_without_content_type_or_id_tells_who_it_was() {
     assert!(
         matches!(error, DecodeError::Invalid { id: Some(id), task: Some(task), .. } if id == "i" && task == "t")
     );
+}
+
+#[test]
+fn what_msgpack_cannot_write_is_sent_as_json() {
+    let content = Content { serializer: Serializer::Msgpack, compression: None };
+    let arguments = vec![Value::Big("1".repeat(30))];
+    let message = Message { content, ..Message::new("t", arguments.clone(), Map::new()) };
+    let wire = message.encode();
+    assert_eq!(wire.properties.content_type.as_deref(), Some("application/json"));
+    assert_eq!(wire.properties.content_encoding.as_deref(), Some("utf-8"));
+    assert_eq!(Message::decode(&wire).unwrap().args, arguments);
+}
+
+#[test]
+fn a_result_that_cannot_be_written_is_stored_as_celerys_failure() {
+    let content = Content { serializer: Serializer::Msgpack, compression: None };
+    let decimal = Value::Tagged(Tag::Decimal, "1.10".to_owned());
+    for (state, stored_as) in [(State::Success, State::Failure), (State::Started, State::Started)] {
+        let stored = ResultRecord::new("i", state, decimal.clone()).encode(content);
+        let record = ResultRecord::decode(&stored, Serializer::Msgpack).unwrap();
+        assert_eq!(record.state, stored_as);
+        let exception = Exception::from_value(&record.result).unwrap();
+        assert_eq!(exception.to_string(), "EncodeError(\"can not serialize 'Decimal' object\")");
+    }
+}
+
+#[test]
+fn delivery_info_that_is_no_object_is_left_out() {
+    let text = br#"{"body": "", "properties": {"delivery_info": 1, "delivery_tag": "t"}}"#;
+    let envelope = Envelope::from_json(text).unwrap();
+    assert!(envelope.message.properties.other.is_empty());
+    assert_eq!(Envelope::from_json(&envelope.to_json()), Ok(envelope));
 }

@@ -1,0 +1,5 @@
+//! The target `signature` under coverage guidance.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| umbel_protocol_fuzz::targets::signature(data));
