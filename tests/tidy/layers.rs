@@ -158,7 +158,8 @@ fn packages() -> Vec<Package> {
     let mut found = BTreeMap::new();
     for path in files(&["host", "tests"], &["toml"]) {
         let place = relative(&path);
-        let apart = ["tests/guests", "tests/plugins"].iter().any(|folder| place.starts_with(folder));
+        let apart =
+            ["tests/guests", "tests/plugins"].iter().any(|folder| place.starts_with(folder));
         if !place.ends_with("Cargo.toml") || apart {
             continue;
         }
