@@ -1,7 +1,10 @@
 //! Workers and brokers killed while they work: every message still gets its result.
 
 mod fleet;
+mod hops;
+mod mixed;
 mod plan;
+mod waits;
 
 use umbel_harness::eventually::eventually;
 

@@ -30,6 +30,7 @@ pub(crate) struct Attempt {
     pub(crate) raw: RawMessage,
     pub(crate) queue: Arc<str>,
     pub(crate) route: Route,
+    /// It was in somebody's care before: its result may be stored already.
     pub(crate) redelivered: bool,
     /// How often it was delivered without coming to an end.
     pub(crate) deliveries: u32,
@@ -164,7 +165,7 @@ impl Attempt {
         task: &dyn Task,
     ) -> (Ended, Result<Sent, Halt>) {
         let handling = &task.policy().handling;
-        let outbox = RunOutbox::new(worker, &self.message, &self.route, handling);
+        let outbox = RunOutbox::new(worker, &self.message, &self.route, handling, self.redelivered);
         place.entry.enter_stage(Stage::Running(SystemTime::now()));
         if handling.track_started {
             outbox.started();
@@ -203,7 +204,9 @@ impl Attempt {
         cost: Option<&Cost>,
     ) {
         loop {
-            match Carrier::new(worker, &self.message, "end").carry_out(&verdict).await {
+            let mut carrier = Carrier::new(worker, &self.message, "end");
+            carrier.repeated = self.redelivered;
+            match carrier.carry_out(&verdict).await {
                 Ok(()) => break,
                 Err(Halt::Interrupted) => return self.give_back(worker).await,
                 Err(Halt::Impossible(why)) if verdict.steps.is_empty() => {

@@ -35,6 +35,8 @@ pub(crate) enum Halt {
 pub(crate) struct Carrier<'a> {
     pub(crate) worker: &'a Arc<Worker>,
     pub(crate) message: &'a Arc<Message>,
+    /// The message may have been carried out before: what it sends may have been sent.
+    pub(crate) repeated: bool,
     pub(crate) ids: Ids,
 }
 
@@ -61,7 +63,7 @@ impl Work {
 impl<'a> Carrier<'a> {
     /// `door` is that of [`Ids::of`].
     pub(crate) fn new(worker: &'a Arc<Worker>, message: &'a Arc<Message>, door: &str) -> Self {
-        Self { worker, message, ids: Ids::of(message, door) }
+        Self { worker, message, repeated: false, ids: Ids::of(message, door) }
     }
 
     /// Everything but telling and settling. The order is the delivery contract.
@@ -103,7 +105,7 @@ impl<'a> Carrier<'a> {
     /// Plans a canvas on behalf of the message.
     pub(crate) fn plan<T>(&mut self, make: impl FnOnce(&mut Sender<'_>) -> T) -> T {
         let ids = &mut self.ids;
-        lend(self.worker, Some(self.message), &mut || ids.next(), make)
+        lend(self.worker, self.message, &mut || ids.next(), make)
     }
 
     pub(crate) async fn send_all(&mut self, plan: &Plan) -> Result<(), Halt> {
@@ -114,7 +116,7 @@ impl<'a> Carrier<'a> {
     }
 
     pub(crate) async fn step(&self, step: &Step) -> Result<(), Halt> {
-        take_step(self.worker, self.message, step).await
+        take_step(self.worker, self.message, step, self.repeated).await
     }
 
     pub(crate) async fn store(&self, record: &ResultRecord) -> Result<(), Halt> {
@@ -140,12 +142,7 @@ impl<'a> Carrier<'a> {
         if messages.is_empty() {
             return Ok(());
         }
-        // A chord's body that never ran is its own root.
-        let parent = (errbacks.failed == self.message.id).then_some(self.message);
-        let ids = &mut self.ids;
-        let plan = lend(self.worker, parent, &mut || ids.next(), |sender| {
-            canvas::errbacks(&errbacks.failed, &messages, sender)
-        });
+        let plan = self.plan(|sender| canvas::errbacks(&errbacks.failed, &messages, sender));
         match plan {
             Ok(plan) => self.send_all(&plan).await,
             Err(why) => {
@@ -170,25 +167,30 @@ pub(crate) fn reply(message: &Message, id: &str) -> Reply {
     }
 }
 
-/// Lends what a canvas needs of this worker.
+/// Lends what a canvas needs that is sent on behalf of a message.
 pub(crate) fn lend<T>(
     worker: &Worker,
-    parent: Option<&Arc<Message>>,
+    parent: &Message,
     ids: &mut dyn FnMut() -> String,
     make: impl FnOnce(&mut Sender<'_>) -> T,
 ) -> T {
     make(&mut Sender {
-        parent: parent.map(|message| &**message),
+        parent: Some(parent),
         origin: &worker.config.node,
         now: now(),
         route: &|task| worker.config.route(task),
         ids,
-        content: parent.map(|message| message.content).unwrap_or_default(),
+        content: parent.content,
     })
 }
 
 /// Does one step of a canvas, however long broker or store are away.
-pub(crate) async fn take_step(worker: &Worker, parent: &Message, step: &Step) -> Result<(), Halt> {
+pub(crate) async fn take_step(
+    worker: &Worker,
+    parent: &Message,
+    step: &Step,
+    repeated: bool,
+) -> Result<(), Halt> {
     match step {
         Step::Send { route, message } => {
             let mut message = message.clone();
@@ -196,6 +198,9 @@ pub(crate) async fn take_step(worker: &Worker, parent: &Message, step: &Step) ->
                 && !message.headers.contains_key(DEPTH)
             {
                 message.headers.insert(DEPTH.to_owned(), depth.clone());
+            }
+            if repeated {
+                message.headers.insert(REPEATED.to_owned(), true.into());
             }
             publish(worker, route, &message).await
         }
@@ -212,6 +217,10 @@ pub(crate) async fn take_step(worker: &Worker, parent: &Message, step: &Step) ->
 
 /// Header of tasks that tasks sent: how many generations there were.
 pub(crate) const DEPTH: &str = "umbel_depth";
+
+/// Header of what is sent by a run that may have sent it before: whoever takes it looks first
+/// whether it is done.
+pub(crate) const REPEATED: &str = "umbel_repeated";
 
 /// A store that counts chords; there is none without a result backend.
 pub(crate) fn chords(worker: &Worker) -> Result<&Arc<dyn ResultStore>, Halt> {

@@ -72,6 +72,15 @@ pub(crate) fn canvas(error: &CanvasError) -> Exception {
     builtin("ValueError", error.to_string())
 }
 
+/// A message that its task does not want back.
+pub(crate) fn reject(reason: &str) -> Exception {
+    Exception {
+        kind: "Reject".to_owned(),
+        args: vec![reason.into(), false.into()],
+        module: Some("celery.exceptions".to_owned()),
+    }
+}
+
 /// The end of a run whose worker went away.
 pub(crate) fn worker_lost(text: String) -> Exception {
     Exception::new("billiard.exceptions", "WorkerLostError", text)

@@ -59,6 +59,7 @@ impl FromStr for Hop {
 
     fn from_str(text: &str) -> Result<Hop, String> {
         let found = Hop::ALL.into_iter().find(|hop| hop.as_str() == text);
-        found.ok_or_else(|| format!("`{text}` is no hop"))
+        let known = || Hop::ALL.map(Hop::as_str).join(", ");
+        found.ok_or_else(|| format!("`{text}` is no hop: {}", known()))
     }
 }

@@ -12,7 +12,7 @@ use umbel_transport::results::Reply;
 
 use crate::admit::{Admission, Facts, admit};
 use crate::attempt::{Attempt, bury, settle};
-use crate::carry::put;
+use crate::carry::{REPEATED, put};
 use crate::hop::Hop;
 use crate::record;
 use crate::worker::{Worker, now};
@@ -61,6 +61,7 @@ fn take(worker: &Arc<Worker>, delivery: Delivery) {
     let task = worker.runner.find(&message.task);
     let admission = admit(&message, facts(&worker, &message, deliveries, task.as_deref()));
     let receipt = Some(receipt);
+    let redelivered = redelivered || message.headers.contains_key(REPEATED);
     let attempt = Attempt { message, raw, queue, route, redelivered, deliveries, receipt };
     worker.passed(Hop::Admit, &attempt.message.task);
     Arc::clone(&worker).track(async move {

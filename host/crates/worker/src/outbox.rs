@@ -43,14 +43,17 @@ impl RunOutbox {
         message: &Arc<Message>,
         route: &Route,
         handling: &Handling,
+        repeated: bool,
     ) -> Arc<Self> {
         let watched = !message.ignore_result.unwrap_or(handling.ignore_result);
-        Self::make(worker, message, route.clone(), watched, handling.submit.clone())
+        let submissions = Submissions::new(worker, message, handling.submit.clone(), repeated);
+        Self::make(worker, message, route.clone(), watched, submissions)
     }
 
     /// For a run beside the message's own: its states and tasks go nowhere.
     pub(crate) fn silent(worker: &Arc<Worker>, message: &Arc<Message>) -> Arc<Self> {
-        Self::make(worker, message, Route::default(), false, Submit::default())
+        let submissions = Submissions::new(worker, message, Submit::default(), false);
+        Self::make(worker, message, Route::default(), false, submissions)
     }
 
     fn make(
@@ -58,7 +61,7 @@ impl RunOutbox {
         message: &Arc<Message>,
         route: Route,
         watched: bool,
-        policy: Submit,
+        submissions: Submissions,
     ) -> Arc<Self> {
         Arc::new(Self {
             worker: Arc::clone(worker),
@@ -66,7 +69,7 @@ impl RunOutbox {
             route,
             watched: watched && worker.store.is_some(),
             states: Mutex::default(),
-            submissions: Submissions::new(worker, message, policy),
+            submissions,
         })
     }
 

@@ -23,6 +23,7 @@ pub(crate) struct Submissions {
     worker: Arc<Worker>,
     message: Arc<Message>,
     policy: Submit,
+    repeated: bool,
     outgoing: Arc<Mutex<Outgoing>>,
 }
 
@@ -45,7 +46,13 @@ enum Errand {
 }
 
 impl Submissions {
-    pub(crate) fn new(worker: &Arc<Worker>, message: &Arc<Message>, policy: Submit) -> Self {
+    /// `repeated`: an earlier run may have sent it all.
+    pub(crate) fn new(
+        worker: &Arc<Worker>,
+        message: &Arc<Message>,
+        policy: Submit,
+        repeated: bool,
+    ) -> Self {
         let outgoing = Outgoing {
             ids: Ids::of(message, "run"),
             sent: Sent::default(),
@@ -59,6 +66,7 @@ impl Submissions {
             worker: Arc::clone(worker),
             message: Arc::clone(message),
             policy,
+            repeated,
             outgoing: Arc::new(Mutex::new(outgoing)),
         }
     }
@@ -145,7 +153,7 @@ impl Submissions {
             return Err(OutboxError::Invalid("the run is over".to_owned()));
         }
         let ids = &mut outgoing.ids;
-        let plan = lend(&self.worker, Some(&self.message), &mut || ids.next(), plan);
+        let plan = lend(&self.worker, &self.message, &mut || ids.next(), plan);
         let plan = plan.map_err(|why| OutboxError::Invalid(why.to_string()))?;
         let Plan { steps, children, result } = plan;
         let messages = steps.iter().filter(|step| matches!(step, Step::Send { .. })).count();
@@ -161,13 +169,14 @@ impl Submissions {
             let earlier = outgoing.courier.take();
             let errands = Arc::clone(&self.outgoing);
             let (worker, message) = (Arc::clone(&self.worker), Arc::clone(&self.message));
+            let repeated = self.repeated;
             outgoing.courier = Some(self.worker.io.spawn(async move {
                 if let Some(earlier) = earlier
                     && let Ok(Err(halt)) = earlier.await
                 {
                     return Err(halt);
                 }
-                run_errands(&worker, &message, &errands).await
+                run_errands(&worker, &message, &errands, repeated).await
             }));
         }
         Ok(tuple)
@@ -198,6 +207,7 @@ async fn run_errands(
     worker: &Worker,
     message: &Message,
     outgoing: &Mutex<Outgoing>,
+    repeated: bool,
 ) -> Result<(), Halt> {
     loop {
         let errand = {
@@ -211,7 +221,7 @@ async fn run_errands(
             }
         };
         match errand {
-            Errand::Step(step) => take_step(worker, message, &step).await?,
+            Errand::Step(step) => take_step(worker, message, &step, repeated).await?,
             Errand::Grow(group) => {
                 let store = chords(worker)?;
                 insist(worker, "the chord has not grown yet", || store.grow_chord(&group, 1))

@@ -111,11 +111,7 @@ pub(crate) fn verdict(
         Outcome::Rejected { requeue: true } => {
             quiet(Last::Reject, Ending::Rejected { requeue: true })
         }
-        Outcome::Rejected { requeue: false } => {
-            let reason = "the task rejected its message".to_owned();
-            let ending = Ending::Rejected { requeue: false };
-            quiet(Last::Bury { reason, parked: false }, ending)
-        }
+        Outcome::Rejected { requeue: false } => judge.rejected(),
         Outcome::Ignored => judge.ignored(sent, sender),
         Outcome::OverLimit(limit, traceback) => judge.over_limit(&limit, traceback),
         Outcome::Crashed { reason, traceback } => {
@@ -229,6 +225,15 @@ impl Judge<'_> {
             Ok(Plan { steps, .. }) => Verdict { steps, ..quiet(Last::Ack, Ending::Replaced) },
             Err(error) => self.failure(exception::canvas(&error), None),
         }
+    }
+
+    /// For good: whoever waits is told, as Celery does.
+    fn rejected(&self) -> Verdict {
+        let reason = "the task rejected its message".to_owned();
+        let mut verdict = self.failure(exception::reject(&reason), None);
+        verdict.ending = Ending::Rejected { requeue: false };
+        verdict.last = Last::Bury { reason, parked: false };
+        verdict
     }
 
     fn failed(&self, failure: Failure) -> Verdict {

@@ -154,7 +154,7 @@ impl Worker {
             .consume(&worker.config.queues, worker.window())
             .await
             .map_err(WorkerError::Consume)?;
-        let control = control::start(&worker);
+        let control = control::start(&worker).await;
         ready();
         let taken = intake::take_all(&worker, &mut consumer).await;
         let stopped = match &taken {

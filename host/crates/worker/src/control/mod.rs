@@ -6,6 +6,7 @@ mod revoke;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -51,26 +52,37 @@ impl Clock {
     }
 }
 
-/// Starts listening, unless the configuration says otherwise.
-pub(crate) fn start(worker: &Arc<Worker>) -> Control {
+/// Starts listening, unless the configuration says otherwise. Returns when what is said from now on
+/// is heard, or when that takes too long to wait for.
+pub(crate) async fn start(worker: &Arc<Worker>) -> Control {
     let stop = CancellationToken::new();
-    let listening = worker.config.control.then(|| {
-        let (worker, stop) = (Arc::clone(worker), stop.clone());
-        worker.io.clone().spawn(async move {
-            tokio::select! {
-                () = listen(&worker) => {}
-                () = stop.cancelled() => {}
-            }
-        })
+    if !worker.config.control {
+        return Control { listening: None, stop };
+    }
+    let hears = CancellationToken::new();
+    let (listener, stopping, heard) = (Arc::clone(worker), stop.clone(), hears.clone());
+    let listening = worker.io.spawn(async move {
+        let _at_the_latest = heard.clone().drop_guard();
+        tokio::select! {
+            () = listen(&listener, &heard) => {}
+            () = stopping.cancelled() => {}
+        }
     });
-    Control { listening, stop }
+    if tokio::time::timeout(PATIENCE, hears.cancelled()).await.is_err() {
+        warn!("remote control is not available yet; going on without");
+    }
+    Control { listening: Some(listening), stop }
 }
 
-async fn listen(worker: &Arc<Worker>) {
+/// How long the start of a worker waits for remote control.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+async fn listen(worker: &Arc<Worker>, hears: &CancellationToken) {
     let mut backoff = Backoff::default();
     loop {
         match worker.broker.listen(&worker.config.node).await {
             Ok(mut listener) => {
+                hears.cancel();
                 backoff.reset();
                 match answer_all(worker, &mut *listener).await {
                     Ok(()) => return,

@@ -67,8 +67,13 @@ async fn an_expired_message_is_revoked_without_a_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rejected_and_an_ignored_message_store_nothing() {
-    check(message("reject"), &["run reject", "Discard"]).await;
+async fn a_rejected_message_is_told_to_its_caller_and_discarded() {
+    let store = check(message("reject"), &["run reject", "put FAILURE", "Discard"]).await;
+    assert_eq!(exception(&store), ("celery.exceptions".into(), "Reject".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ignored_message_stores_nothing() {
     check(message("ignore"), &["run ignore", "Ack"]).await;
 }
 
