@@ -1,6 +1,5 @@
 //! Signals become the two stages of stopping.
 
-use std::convert::Infallible;
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -25,8 +24,10 @@ impl Signals {
         })
     }
 
-    /// The first TERM, INT or HUP drains; a second one, or QUIT, aborts. Never returns.
-    pub(crate) async fn obey(mut self, shutdown: Shutdown, say: impl Fn(&str)) -> Infallible {
+    /// The first TERM, INT or HUP drains; a second one, or QUIT, aborts; one more returns: nothing is
+    /// waited for any longer.
+    pub(crate) async fn obey(mut self, shutdown: Shutdown, say: impl Fn(&str)) {
+        let mut aborting = false;
         loop {
             let (quit, interrupt) = tokio::select! {
                 _ = self.terminate.recv() => (false, false),
@@ -34,9 +35,13 @@ impl Signals {
                 _ = self.hangup.recv() => (false, false),
                 _ = self.quit.recv() => (true, false),
             };
+            if aborting {
+                return say("worker: Hard shutdown (MainProcess)");
+            }
             if quit || shutdown.is_draining() {
                 say("worker: Cold shutdown (MainProcess)");
                 shutdown.abort();
+                aborting = true;
                 continue;
             }
             if interrupt {

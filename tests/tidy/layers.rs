@@ -12,6 +12,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     // Celery's world.
     ("umbel-protocol", &["umbel-value"]),
     ("umbel-transport", &["umbel-value", "umbel-protocol"]),
+    ("umbel-protocol-fuzz", &["umbel-value", "umbel-protocol"]),
     // The sandbox's world.
     ("umbel-task", &["umbel-value"]),
     ("umbel-engine", &["umbel-value", "umbel-task"]),

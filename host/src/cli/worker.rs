@@ -170,6 +170,12 @@ async fn work(
     };
     tokio::select! {
         summary = worker.run(shutdown.clone(), || info!("{node} ready.")) => Ok(summary?),
-        never = signals.obey(shutdown, say) => match never {},
+        () = signals.obey(shutdown, say) => leave(),
     }
+}
+
+/// The hard way out: what is in hand is delivered again.
+#[expect(clippy::disallowed_methods, reason = "whatever still holds on must not hold us")]
+fn leave() -> ! {
+    std::process::exit(Code::Failure as i32)
 }

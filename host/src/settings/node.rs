@@ -1,4 +1,4 @@
-//! Node names as Celery builds them: `celery@host`, with `%h`, `%n` and `%d`.
+//! Node names as Celery builds them: `name@host`, with `%h`, `%n` and `%d`.
 
 /// This machine's name.
 pub(crate) fn host_name() -> String {

@@ -1,7 +1,7 @@
 //! Hops 4 to 8 for one message, top to bottom.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tracing::{debug, warn};
 use umbel_protocol::message::{Message, RawMessage, Route};
@@ -166,7 +166,7 @@ impl Attempt {
     ) -> (Ended, Result<Sent, Halt>) {
         let handling = &task.policy().handling;
         let outbox = RunOutbox::new(worker, &self.message, &self.route, handling, self.redelivered);
-        place.entry.enter_stage(Stage::Running(SystemTime::now()));
+        place.entry.enter_stage(Stage::Running(now()));
         if handling.track_started {
             outbox.started();
         }

@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
 
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use umbel_protocol::message::Message;
 
@@ -34,9 +34,9 @@ pub(crate) enum Stage {
     /// For a slot, or for its turn.
     Waiting,
     /// For this instant.
-    Held(jiff::Timestamp),
+    Held(Timestamp),
     /// Since then.
-    Running(SystemTime),
+    Running(Timestamp),
 }
 
 /// The presence of one message; ends when it is dropped.

@@ -113,7 +113,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         long: "hostname",
         short: Some('n'),
         value: "NAME",
-        default: "celery@%h",
+        default: "umbel@%h",
         help: "The worker's name. %h is the host's name, %n its first part, %d the rest",
         ..BASE
     },
