@@ -46,6 +46,10 @@ check: setup ## Format, lints, layers, and the tests that need no broker
 bench: venv build plugins ## Measure: the engine, and whole workers beside Celery
 	@scripts/bench.sh
 
+.PHONY: fuzz
+fuzz: setup ## Feed mutated messages to the decoders, ten minutes for each
+	@scripts/fuzz.sh
+
 .PHONY: clean
 clean: ## Remove everything that was built or fetched
 	rm -rf target
