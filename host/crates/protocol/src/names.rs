@@ -17,9 +17,6 @@ pub const UNACKED: &str = "unacked";
 /// Sorted set of delivery tags by time of delivery.
 pub const UNACKED_INDEX: &str = "unacked_index";
 
-/// Lock of those who restore abandoned messages.
-pub const UNACKED_MUTEX: &str = "unacked_mutex";
-
 /// What every result key begins with.
 pub const RESULT_PREFIX: &str = "celery-task-meta-";
 

@@ -165,7 +165,7 @@ impl Attempt {
         task: &dyn Task,
     ) -> (Ended, Result<Sent, Halt>) {
         let handling = &task.policy().handling;
-        let outbox = RunOutbox::new(worker, &self.message, &self.route, handling, self.redelivered);
+        let outbox = RunOutbox::new(worker, &self.message, &self.route, task, self.redelivered);
         place.entry.enter_stage(Stage::Running(now()));
         if handling.track_started {
             outbox.started();

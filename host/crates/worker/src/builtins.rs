@@ -31,7 +31,7 @@ impl WithBuiltins {
                 inner: Arc::clone(&inner),
                 store: store.clone(),
                 policy: policy(does),
-                version: PluginVersion { plugin: "celery".into(), digest: "builtin".into() },
+                version: PluginVersion { plugin: "celery".into(), digest: DIGEST.into() },
             });
             (name, task)
         };
@@ -55,6 +55,14 @@ impl Runner for WithBuiltins {
     fn names(&self) -> Vec<TaskName> {
         self.inner.names()
     }
+}
+
+/// In place of a component's digest, which this is not.
+const DIGEST: &str = "builtin";
+
+/// Whether a task is one of ours, not a component's.
+pub(crate) fn is_builtin(task: &dyn Task) -> bool {
+    &*task.version().digest == DIGEST
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -19,6 +19,7 @@ mod outbox;
 mod record;
 mod retry;
 mod revoked;
+mod sanitize;
 mod shutdown;
 mod submissions;
 mod tell;

@@ -6,14 +6,15 @@ use tokio::task::JoinHandle;
 use tracing::{debug, error, info, warn};
 use umbel_protocol::message::{Message, Route};
 use umbel_protocol::record::{ResultRecord, State};
-use umbel_task::policy::{Handling, Submit};
-use umbel_task::runner::{Level, LogLine, Outbox, OutboxError, Source, Submission};
+use umbel_task::policy::Submit;
+use umbel_task::runner::{Level, LogLine, Outbox, OutboxError, Source, Submission, Task};
 use umbel_transport::results::ResultStore;
 use umbel_value::Value;
 
+use crate::builtins::is_builtin;
 use crate::carry::{Halt, reply};
 use crate::record::Recorder;
-use crate::submissions::Submissions;
+use crate::submissions::{Origin, Submissions};
 use crate::verdict::Sent;
 use crate::worker::Worker;
 
@@ -42,17 +43,21 @@ impl RunOutbox {
         worker: &Arc<Worker>,
         message: &Arc<Message>,
         route: &Route,
-        handling: &Handling,
+        task: &dyn Task,
         repeated: bool,
     ) -> Arc<Self> {
+        let handling = &task.policy().handling;
         let watched = !message.ignore_result.unwrap_or(handling.ignore_result);
-        let submissions = Submissions::new(worker, message, handling.submit.clone(), repeated);
+        let origin = if is_builtin(task) { Origin::Message } else { Origin::Guest };
+        let submissions =
+            Submissions::new(worker, message, handling.submit.clone(), origin, repeated);
         Self::make(worker, message, route.clone(), watched, submissions)
     }
 
     /// For a run beside the message's own: its states and tasks go nowhere.
     pub(crate) fn silent(worker: &Arc<Worker>, message: &Arc<Message>) -> Arc<Self> {
-        let submissions = Submissions::new(worker, message, Submit::default(), false);
+        let submissions =
+            Submissions::new(worker, message, Submit::default(), Origin::Guest, false);
         Self::make(worker, message, Route::default(), false, submissions)
     }
 
@@ -180,7 +185,7 @@ impl Outbox for Handle {
     }
 
     fn apply(&self, signature: Value, args: Vec<Value>) -> Result<Value, OutboxError> {
-        self.0.submissions.apply(&signature, &args)
+        self.0.submissions.apply(signature, &args)
     }
 
     fn replace(&self, signature: Value) -> Result<(), OutboxError> {
@@ -188,7 +193,7 @@ impl Outbox for Handle {
     }
 
     fn add_to_chord(&self, signature: Value) -> Result<Value, OutboxError> {
-        self.0.submissions.add_to_chord(&signature)
+        self.0.submissions.add_to_chord(signature)
     }
 }
 

@@ -15,6 +15,7 @@ use umbel_value::{Map, Value};
 use crate::carry::{DEPTH, Halt, chords, insist, lend, take_step};
 
 use crate::ids::Ids;
+use crate::sanitize::sanitized;
 use crate::verdict::Sent;
 use crate::worker::Worker;
 
@@ -23,8 +24,18 @@ pub(crate) struct Submissions {
     worker: Arc<Worker>,
     message: Arc<Message>,
     policy: Submit,
+    origin: Origin,
     repeated: bool,
     outgoing: Arc<Mutex<Outgoing>>,
+}
+
+/// Who made the signatures that a run sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Code that nobody vouches for.
+    Guest,
+    /// The run's own message, whose ids are to be kept: a built-in task passes them on.
+    Message,
 }
 
 struct Outgoing {
@@ -51,6 +62,7 @@ impl Submissions {
         worker: &Arc<Worker>,
         message: &Arc<Message>,
         policy: Submit,
+        origin: Origin,
         repeated: bool,
     ) -> Self {
         let outgoing = Outgoing {
@@ -66,35 +78,35 @@ impl Submissions {
             worker: Arc::clone(worker),
             message: Arc::clone(message),
             policy,
+            origin,
             repeated,
             outgoing: Arc::new(Mutex::new(outgoing)),
         }
     }
 
     pub(crate) fn submit(&self, task: Submission) -> Result<String, OutboxError> {
-        let signature = signature(task);
-        let tuple = self.apply(&signature, &[])?;
+        let tuple = self.apply(signature(task), &[])?;
         let id = tuple.as_list().and_then(|tuple| tuple.first()?.as_list()?.first()?.as_str());
         Ok(id.unwrap_or_default().to_owned())
     }
 
-    pub(crate) fn apply(&self, signature: &Value, args: &[Value]) -> Result<Value, OutboxError> {
-        self.allow(signature)?;
-        self.send(None, |sender| canvas::apply(signature, args, &Map::new(), sender))
+    pub(crate) fn apply(&self, signature: Value, args: &[Value]) -> Result<Value, OutboxError> {
+        let signature = self.allowed(signature)?;
+        self.send(None, |sender| canvas::apply(&signature, args, &Map::new(), sender))
     }
 
-    pub(crate) fn add_to_chord(&self, signature: &Value) -> Result<Value, OutboxError> {
-        self.allow(signature)?;
+    pub(crate) fn add_to_chord(&self, signature: Value) -> Result<Value, OutboxError> {
+        let signature = self.allowed(signature)?;
         let Some(group) = self.message.group.clone().filter(|_| self.message.embed.chord.is_some())
         else {
             return Err(OutboxError::Invalid("this task is not part of a chord".to_owned()));
         };
-        self.send(Some(Errand::Grow(group)), |sender| canvas::add_to_chord(signature, sender))
+        self.send(Some(Errand::Grow(group)), |sender| canvas::add_to_chord(&signature, sender))
     }
 
     /// Takes effect when the run ends.
     pub(crate) fn replace(&self, signature: Value) -> Result<(), OutboxError> {
-        self.allow(&signature)?;
+        let signature = self.allowed(signature)?;
         let mut outgoing = self.outgoing();
         outgoing.count(1, &self.policy)?;
         outgoing.sent.replacement = Some(signature);
@@ -120,7 +132,16 @@ impl Submissions {
         Ok(std::mem::take(&mut self.outgoing().sent))
     }
 
-    /// Every task it would send is one that this task may send, and not too deep.
+    /// The signature without what is not the task's to say, if every task it would send is one that
+    /// this task may send, and not too deep.
+    fn allowed(&self, signature: Value) -> Result<Value, OutboxError> {
+        self.allow(&signature)?;
+        if self.origin == Origin::Message {
+            return Ok(signature);
+        }
+        sanitized(signature).map_err(|why| OutboxError::Invalid(why.to_string()))
+    }
+
     fn allow(&self, signature: &Value) -> Result<(), OutboxError> {
         if self.policy.names.is_empty() {
             let name = signature.get("task").and_then(Value::as_str).unwrap_or_default();
