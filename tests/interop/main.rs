@@ -83,7 +83,22 @@ mod redis_alone {
     }
 
     #[test]
+    fn a_third_sigterm_waits_for_nothing() {
+        crate::stopping::a_third_sigterm_waits_for_nothing(PAIR);
+    }
+
+    #[test]
     fn an_expired_task_is_revoked() {
         crate::endings::an_expired_task_is_revoked(PAIR);
+    }
+}
+
+mod rabbitmq_alone {
+    use crate::scene::{Broker, Pair, Results};
+
+    #[test]
+    fn a_second_worker_of_a_name_works_without_remote_control() {
+        let pair = Pair { broker: Broker::RabbitMq, results: Results::Redis };
+        crate::mixed::a_second_worker_of_a_name_works_without_remote_control(pair);
     }
 }

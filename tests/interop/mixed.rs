@@ -6,7 +6,7 @@ use serde_json::json;
 use umbel_harness::eventually::{PATIENCE, eventually};
 use umbel_harness::python::CeleryWorker;
 
-use crate::scene::{Scene, Stage};
+use crate::scene::{Pair, Scene, Stage};
 
 const TASKS: usize = 200;
 
@@ -35,6 +35,19 @@ pub(crate) fn a_python_worker_and_umbel_share_a_queue(scene: &Scene) {
     assert!(twice.is_empty(), "done by both: {twice:?}");
     assert_eq!(by_umbel.len() + by_python.len(), TASKS);
     assert!(!by_umbel.is_empty() && !by_python.is_empty(), "one of them did nothing");
+}
+
+pub(crate) fn a_second_worker_of_a_name_works_without_remote_control(pair: Pair) {
+    let stage = Stage::set(pair);
+    let twin = || stage.worker().args(&["-n", "twin@lab"]).start();
+    let mut first = twin();
+    let mut second = twin();
+    assert!(first.stop().success());
+    let mut python = stage.peer();
+    assert_eq!(python.eval("call('tasks.add', 2, 3)"), json!(5));
+    let log = second.process.log();
+    assert!(log.contains("a node named `twin@lab` is already"), "it says so:\n{log}");
+    assert!(second.stop().success());
 }
 
 /// Ids of the tasks that a log says have succeeded; each must be there once.

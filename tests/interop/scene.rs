@@ -31,7 +31,7 @@ pub(crate) struct Stage {
     pub(crate) pair: Pair,
     pub(crate) broker: String,
     pub(crate) results: String,
-    _redis: RedisServer,
+    redis: RedisServer,
 }
 
 impl Stage {
@@ -49,7 +49,12 @@ impl Stage {
             Results::Redis => redis.url(0),
             Results::Rpc => "rpc://".to_owned(),
         };
-        Stage { pair, broker, results, _redis: redis }
+        Stage { pair, broker, results, redis }
+    }
+
+    /// The Redis of this stage, which both kinds of pair have.
+    pub(crate) fn redis(&self) -> &RedisServer {
+        &self.redis
     }
 
     /// An unmodified Celery client.

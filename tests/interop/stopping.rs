@@ -1,9 +1,10 @@
 //! What becomes of messages when a worker is asked to stop.
 
+use rustix::process::Signal;
 use serde_json::json;
 use umbel_harness::eventually::{PATIENCE, eventually, expect_equal};
 
-use crate::scene::{Scene, Stage};
+use crate::scene::{Pair, Scene, Stage};
 
 pub(crate) fn sigterm_finishes_what_runs_and_gives_the_rest_back(scene: &Scene) {
     let stage = Stage::set(scene.stage.pair);
@@ -50,6 +51,26 @@ pub(crate) fn a_second_sigterm_gives_back_what_runs(scene: &Scene) {
         let states = python.eval("[r.state for r in running]");
         assert_eq!(states, json!(["PENDING", "PENDING"]), "interrupted is not failed");
     }
+}
+
+/// A result store that answers nothing holds what has run; a third signal does not wait for it.
+pub(crate) fn a_third_sigterm_waits_for_nothing(pair: Pair) {
+    let stage = Stage::set(pair);
+    let mut umbel = stage.worker().start();
+    let mut python = stage.peer();
+    python.exec("app.send_task('tasks.sleep', (200,))");
+    await_received(&umbel.process, 1);
+    stage.redis().process().signal(Signal::STOP);
+    for said in ["Warm shutdown", "Cold shutdown"] {
+        umbel.terminate();
+        umbel.process.await_log(said, PATIENCE);
+    }
+    assert_eq!(umbel.process.poll(), None, "it waits for Redis");
+    umbel.terminate();
+    let status = umbel.process.await_end(PATIENCE);
+    stage.redis().process().signal(Signal::CONT);
+    assert_eq!(status.code(), Some(1));
+    assert!(umbel.process.log().contains("Hard shutdown"));
 }
 
 fn await_received(process: &umbel_harness::process::Process, count: usize) {

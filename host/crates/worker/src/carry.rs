@@ -62,7 +62,11 @@ impl Work {
 
 impl<'a> Carrier<'a> {
     /// `door` is that of [`Ids::of`].
-    pub(crate) fn new(worker: &'a Arc<Worker>, message: &'a Arc<Message>, door: &str) -> Self {
+    pub(crate) fn new(
+        worker: &'a Arc<Worker>,
+        message: &'a Arc<Message>,
+        door: &'static str,
+    ) -> Self {
         Self { worker, message, repeated: false, ids: Ids::of(message, door) }
     }
 

@@ -1,25 +1,29 @@
 //! Ids of what a message's run sends: the same when the run is repeated, so that what was sent
 //! before can be told from what is new.
 
+use std::sync::Arc;
+
 use umbel_protocol::message::Message;
 use uuid::Uuid;
 
-/// Gives the ids of one run, in order.
+/// Gives the ids of one run, in order. Most runs need none: nothing is written before the first.
 #[derive(Debug)]
 pub(crate) struct Ids {
-    run: String,
+    message: Arc<Message>,
+    door: &'static str,
     given: u32,
 }
 
 impl Ids {
     /// `door` keeps those apart that are drawn at different moments of one run.
-    pub(crate) fn of(message: &Message, door: &str) -> Ids {
-        Ids { run: format!("{}/{}/{door}", message.id, message.retries), given: 0 }
+    pub(crate) fn of(message: &Arc<Message>, door: &'static str) -> Ids {
+        Ids { message: Arc::clone(message), door, given: 0 }
     }
 
     pub(crate) fn next(&mut self) -> String {
         self.given += 1;
-        let name = format!("{}/{}", self.run, self.given);
+        let Message { id, retries, .. } = &*self.message;
+        let name = format!("{id}/{retries}/{}/{}", self.door, self.given);
         Uuid::new_v5(&NAMESPACE, name.as_bytes()).to_string()
     }
 }
@@ -35,7 +39,7 @@ mod tests {
     fn a_repeated_run_gives_the_same_ids_and_its_retry_others() {
         let mut message = Message::new("tasks.add", Vec::new(), Default::default());
         let draw = |message: &Message, door| {
-            let mut ids = Ids::of(message, door);
+            let mut ids = Ids::of(&Arc::new(message.clone()), door);
             [ids.next(), ids.next()]
         };
         let first = draw(&message, "out");

@@ -43,7 +43,7 @@ struct Outgoing {
     sent: Sent,
     count: u32,
     waiting: VecDeque<Errand>,
-    /// Publishes until nothing waits; at most one at a time.
+    /// Publishes until nothing waits; at most one at a time, and none after one that failed.
     courier: Option<JoinHandle<Result<(), Halt>>>,
     running: bool,
     closed: bool,
@@ -186,19 +186,13 @@ impl Submissions {
         outgoing.waiting.extend(steps.into_iter().map(|step| Errand::Step(marked(step, depth))));
         if !outgoing.running && !outgoing.waiting.is_empty() {
             outgoing.running = true;
-            // What an earlier courier could not send, this one need not try.
-            let earlier = outgoing.courier.take();
             let errands = Arc::clone(&self.outgoing);
             let (worker, message) = (Arc::clone(&self.worker), Arc::clone(&self.message));
             let repeated = self.repeated;
-            outgoing.courier = Some(self.worker.io.spawn(async move {
-                if let Some(earlier) = earlier
-                    && let Ok(Err(halt)) = earlier.await
-                {
-                    return Err(halt);
-                }
-                run_errands(&worker, &message, &errands, repeated).await
-            }));
+            outgoing.courier =
+                Some(self.worker.io.spawn(async move {
+                    run_errands(&worker, &message, &errands, repeated).await
+                }));
         }
         Ok(tuple)
     }
