@@ -10,5 +10,12 @@ cd "$root"
 
 status=0
 "$root/scripts/cargo.sh" test --release --locked --workspace --no-fail-fast "$@" | tee "$logs/test.log" || status=$?
+
+# What failed and why stands at the end, where whoever looks at a long log looks first.
+if [ "$status" -ne 0 ]; then
+    printf '\nfailed, each with the end of what it said:\n'
+    awk '/^---- .* ----$/ { print "\n" $0; left = 40; next } /^failures:$/ { left = 0 } left > 0 { print substr($0, 1, 400); left-- }' "$logs/test.log"
+    grep -E '^test .*(FAILED|failed)' "$logs/test.log" || true
+fi
 awk '/^test result:/ { passed += $4; failed += $6 } END { printf "\n%d passed, %d failed\n", passed, failed }' "$logs/test.log"
 exit $status

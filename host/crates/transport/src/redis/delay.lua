@@ -9,11 +9,16 @@ local now = time[1] + time[2] / 1000000
 -- This handing out does not count; and it goes back to its own queue, not to every queue that its
 -- exchange leads to.
 local function delayed(record, queue)
+  local tail = string.sub(record, -1024)
   local count, rest = string.match(record, '^%[{"umbel_handed_out": (%d+), ()')
   if not count then
+    -- No mark: the flag of a redelivery says how often it was handed out before.
+    count = string.find(tail, '"redelivered"%s*:%s*true') and 2 or 1
+    rest = string.match(record, '^%[%s*{%s*()"')
+  end
+  if not rest or string.find(record, '^"umbel_delayed"', rest) then
     return record
   end
-  local tail = string.sub(record, -1024)
   local at, exchange = string.match(tail, '^.*(), ("[^"]*"), "[^"]*"%]$')
   if at and exchange ~= '""' then
     record = string.sub(record, 1, #record - #tail + at - 1) .. ', "", ' .. queue .. ']'

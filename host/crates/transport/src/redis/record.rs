@@ -1,7 +1,8 @@
 //! What stands in the hash of unacknowledged messages, and what a message becomes when it goes back.
 //!
-//! How often a message was handed out stands before kombu's own keys: `{"umbel_handed_out": 2,
+//! How often a message was handed out stands before kombu's own keys: `{"umbel_handed_out": 3,
 //! "body": …`. There a script can change it without reading the rest, and Python keeps it as it is.
+//! Up to the second time the flag of a redelivery says it, and there is no mark.
 //! `umbel_delayed` in that place says that nobody holds the message: it waits for its time.
 
 use umbel_protocol::envelope::Envelope;
@@ -83,7 +84,6 @@ pub(super) fn returned(text: &[u8], why: Why) -> Returned {
         (Some(mark), Why::Requeued) => mark.count.saturating_sub(1),
         (Some(mark), _) => mark.count,
         (None, Why::Requeued) => flag,
-        // Whoever took it does not count.
         (None, _) => flag + 1,
     };
     envelope.redelivered |= !delayed;
@@ -203,9 +203,9 @@ mod tests {
             (r#""umbel_handed_out": 2, "#, REST, Why::Restored, (2, true)),
             (r#""umbel_delayed": 0, "#, REST, Why::Restored, (0, false)),
             (r#""umbel_delayed": 2, "#, AGAIN, Why::Restored, (2, true)),
-            // Taken by a Python worker.
             ("", REST, Why::Restored, (1, true)),
             ("", AGAIN, Why::Restored, (2, true)),
+            ("", REST, Why::Requeued, (0, true)),
         ] {
             goes_back(mark, rest, why, wanted);
         }

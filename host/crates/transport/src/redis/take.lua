@@ -44,8 +44,7 @@ if total == 0 or want == 0 then
   return {total == 0 and 0 or 1}
 end
 
--- Tag, exchange and routing key, the latter two as JSON text; then the text itself, if it is JSON;
--- then whether it says that it was handed out before.
+-- Tag, exchange and routing key, the latter two as JSON text; then the text itself, if it is JSON.
 -- Most envelopes are kombu's, whose end says it all; reading a long one whole would take long.
 local function describe(text, queue)
   local tail = string.sub(text, -1024)
@@ -53,14 +52,11 @@ local function describe(text, queue)
   local exchange, key = string.match(tail,
     '^.*"delivery_info"%s*:%s*{%s*"exchange"%s*:%s*("[^"\\]*")%s*,%s*"routing_key"%s*:%s*("[^"\\]*")')
   if tag and exchange then
-    -- The plain search costs next to nothing, and mostly that is it.
-    local again = string.find(tail, '"redelivered"', 1, true)
-      and string.find(tail, '"redelivered"%s*:%s*true')
-    return tag, exchange, key, text, again ~= nil
+    return tag, exchange, key, text
   end
   local ok, envelope = pcall(cjson.decode, text)
   if not ok then
-    return nil, '""', cjson.encode(queue), nil, false
+    return nil, '""', cjson.encode(queue), nil
   end
   local properties = type(envelope) == 'table' and envelope.properties
   properties = type(properties) == 'table' and properties or {}
@@ -71,15 +67,13 @@ local function describe(text, queue)
   end
   exchange = type(info.exchange) == 'string' and info.exchange or ''
   key = type(info.routing_key) == 'string' and info.routing_key or queue
-  return tag, cjson.encode(exchange), cjson.encode(key), text, info.redelivered == true
+  return tag, cjson.encode(exchange), cjson.encode(key), text
 end
 
--- The text, counted as handed out once more: our mark stands before kombu's own keys.
-local function counted(text, again)
+-- The text, counted as handed out once more. What carries no mark needs none: the flag of a
+-- redelivery says all there is to say about the first two times.
+local function counted(text)
   local count, rest = string.match(text, '^%s*{%s*"umbel_[%l_]+"%s*:%s*(%d+)%s*,%s*()')
-  if not count then
-    count, rest = again and 1 or 0, string.match(text, '^%s*{%s*()"')
-  end
   if not rest then
     return text
   end
@@ -106,13 +100,12 @@ local function take(list, queue)
     return
   end
   local own = number .. '-' .. taken
-  local tag, exchange, key, json, again = describe(text, queue)
+  local tag, exchange, key, json = describe(text, queue)
   -- Ours is made of letters, digits and dashes; the caller must be able to name it exactly.
   if not tag or #tag > 255 or string.find(tag, '[^\33-\126]') then
     tag = own
   end
-  local record = counted(json or wrap(text, tag, key), again)
-  local value = '[' .. record .. ', ' .. exchange .. ', ' .. key .. ']'
+  local value = '[' .. counted(json or wrap(text, tag, key)) .. ', ' .. exchange .. ', ' .. key .. ']'
   -- A message that was sent to several queues has one tag in all of them.
   if redis.call('HSETNX', unacked, tag, value) == 0 then
     tag = own
