@@ -12,8 +12,7 @@ local function delayed(record, queue)
   local tail = string.sub(record, -1024)
   local count, rest = string.match(record, '^%[{"umbel_handed_out": (%d+), ()')
   if not count then
-    -- No mark: the flag of a redelivery says how often it was handed out before.
-    count = string.find(tail, '"redelivered"%s*:%s*true') and 2 or 1
+    count = 1
     rest = string.match(record, '^%[%s*{%s*()"')
   end
   if not rest or string.find(record, '^"umbel_delayed"', rest) then

@@ -1,8 +1,8 @@
 //! What stands in the hash of unacknowledged messages, and what a message becomes when it goes back.
 //!
-//! How often a message was handed out stands before kombu's own keys: `{"umbel_handed_out": 3,
+//! How often a message was handed out stands before kombu's own keys: `{"umbel_handed_out": 2,
 //! "body": …`. There a script can change it without reading the rest, and Python keeps it as it is.
-//! Up to the second time the flag of a redelivery says it, and there is no mark.
+//! The first time has no mark: the flag that it gets when it goes back says it.
 //! `umbel_delayed` in that place says that nobody holds the message: it waits for its time.
 
 use umbel_protocol::envelope::Envelope;
