@@ -223,7 +223,8 @@ impl Worker {
 
     /// Spawns on the tracker: the worker does not end before it.
     pub(crate) fn track(self: Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {
-        self.tracker.spawn_on(work, &self.io);
+        // Boxed first: it is some kilobytes, and spawning moves what it is given several times.
+        self.tracker.spawn_on(Box::pin(work), &self.io);
     }
 }
 
