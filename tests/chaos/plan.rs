@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// For whole runs, with leases to run out in between, on a loaded machine.
-pub(crate) const LONG: Duration = Duration::from_secs(300);
+pub(crate) const LONG: Duration = Duration::from_secs(600);
 
 /// A sequence of numbers that looks random and can be had again: `UMBEL_SEED`.
 pub(crate) struct Plan {

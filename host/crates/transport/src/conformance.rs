@@ -31,7 +31,7 @@ pub mod listening;
 pub mod store;
 
 /// How long anything that must happen may take; generous, since the machine may be busy.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// How long nothing must happen before the suite believes that it will not.
 pub const QUIET: Duration = Duration::from_millis(300);

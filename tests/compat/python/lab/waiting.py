@@ -2,7 +2,7 @@
 
 import time
 
-PATIENCE = 30.0
+PATIENCE = 90.0
 
 
 def eventually(what, look, within=PATIENCE):

@@ -15,7 +15,7 @@ use umbel_transport::delivery::{Delivery, Settlement};
 use umbel_transport::results::ResultStore;
 
 /// Generous: the machine may be busy.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// How long nothing must happen before a test believes that it will not.
 pub(crate) const QUIET: Duration = Duration::from_millis(300);
