@@ -76,8 +76,8 @@ local function counted(text)
   local count, rest = string.match(text, '^%s*{%s*"umbel_[%l_]+"%s*:%s*(%d+)%s*,%s*()')
   if not count then
     -- The plain search costs next to nothing, and mostly that is it.
-    if not string.find(text, '"redelivered"', -1024, true)
-      or not string.find(text, '"redelivered"%s*:%s*true', -1024) then
+    if not string.find(text, '"redelivered"', 1, true)
+      or not string.find(text, '"redelivered"%s*:%s*true') then
       return text
     end
     count, rest = 1, string.match(text, '^%s*{%s*()"')

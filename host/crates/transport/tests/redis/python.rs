@@ -172,6 +172,28 @@ async fn a_python_workers_sweep_ends_a_delay_at_its_time_and_not_before() {
 
 #[test]
 fn what_python_restores_after_our_death_is_counted_all_the_same() {
+    python_restores_what_is_counted(|_| async {});
+}
+
+/// Where the flag of a redelivery stands is the sender's to choose.
+#[test]
+fn a_long_message_of_another_make_is_counted_as_well() {
+    python_restores_what_is_counted(|python| async move {
+        python.exec(REARRANGED).await;
+    });
+}
+
+/// The properties first, and then all the rest.
+const REARRANGED: &str = "\
+import json
+with app.connection_for_read() as connection:
+    client = connection.default_channel.client
+    message = json.loads(client.rpop('q'))
+    message = {'properties': message.pop('properties'), **message}
+    client.lpush('q', json.dumps(message))
+";
+
+fn python_restores_what_is_counted<F: Future<Output = ()>>(prepare: impl Fn(Python) -> F) {
     let database = Database::new();
     let options =
         || RedisOptions { visibility_timeout: Duration::from_secs(1), ..RedisOptions::default() };
@@ -179,10 +201,12 @@ fn what_python_restores_after_our_death_is_counted_all_the_same() {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         runtime.block_on(async {
             let broker = database.broker(options()).await;
-            let mut consumer = broker.consume(&["q".into()], 1).await.expect("consumes");
             if before == 0 {
-                broker.publish(&Route::queue("q"), &message("x")).await.expect("publishes");
+                let long = message(&"x".repeat(3000));
+                broker.publish(&Route::queue("q"), &long).await.expect("publishes");
+                prepare(Python::connect(&database.url).await).await;
             }
+            let mut consumer = broker.consume(&["q".into()], 1).await.expect("consumes");
             let delivery = next(&mut consumer).await;
             assert_eq!(delivery.deliveries, Some(before));
             std::mem::forget((broker, consumer, delivery));
