@@ -202,7 +202,7 @@ fn python_restores_what_is_counted<F: Future<Output = ()>>(prepare: impl Fn(Pyth
         runtime.block_on(async {
             let broker = database.broker(options()).await;
             if before == 0 {
-                let long = message(&"x".repeat(3000));
+                let long = message("x".repeat(3000));
                 broker.publish(&Route::queue("q"), &long).await.expect("publishes");
                 prepare(Python::connect(&database.url).await).await;
             }
