@@ -7,8 +7,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use anyhow::Context;
-use umbel_engine::{Engine, EngineConfig, LoadError, Plugin, PluginSource};
-use umbel_task::policy::TaskPolicy;
+use umbel_engine::{Ceiling, Engine, EngineConfig, LoadError, Plugin, PluginSource};
 
 use crate::fault::Fault;
 use crate::out::Progress;
@@ -66,19 +65,11 @@ pub(crate) fn engine(
     concurrency: usize,
     cache: Option<PathBuf>,
 ) -> anyhow::Result<Engine> {
-    let policies = || -> Box<dyn Iterator<Item = &TaskPolicy>> {
-        Box::new(sources.iter().flat_map(|source| {
-            std::iter::once(&source.policy).chain(source.tasks.iter().map(|(_, policy)| policy))
-        }))
-    };
-    let defaults = EngineConfig::default();
-    let largest = policies().map(|policy| policy.sandbox.memory).max();
     let config = EngineConfig {
         cache,
         concurrency: u32::try_from(concurrency).unwrap_or(u32::MAX),
-        metering: policies().any(|policy| policy.sandbox.fuel.is_some()),
-        largest_memory: largest.unwrap_or(defaults.largest_memory),
-        ..defaults
+        ceiling: Ceiling::over(sources),
+        ..EngineConfig::default()
     };
     Engine::new(&config).context("cannot start the engine")
 }

@@ -180,6 +180,7 @@ fn describe(failure: &Failure) -> String {
 fn over(limit: &Limit) -> String {
     match limit {
         Limit::Time(time) => format!("TimeLimitExceeded: {}", show_duration(*time)),
+        Limit::Cpu(time) => format!("TimeLimitExceeded: {} of CPU time", show_duration(*time)),
         Limit::SoftTime(time) => format!("SoftTimeLimitExceeded: {}", show_duration(*time)),
         Limit::Memory(bytes) => format!("MemoryError: more than {}", show_size(*bytes)),
         Limit::Fuel(fuel) => format!("FuelExhausted: more than {fuel}"),

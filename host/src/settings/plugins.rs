@@ -94,6 +94,13 @@ fn task(table: &Table<'_, '_>) -> Result<Changes, Fault> {
 }
 
 fn settings(table: &Table<'_, '_>, prefix: &str, changes: &mut Changes) -> Result<(), Fault> {
+    if prefix == "limits."
+        && let Some((key, _)) = table.entries.get_key_value("stack")
+    {
+        let what = format!("`{}`: the stack is the same for every plugin", table.path("stack"));
+        let fault = table.source.fault(&key.span(), what);
+        return Err(fault.help("write it into [limits]"));
+    }
     // A task's table holds one of limits, which its caller reads.
     let beside: &[&str] = if prefix == "tasks." { &["limits"] } else { &[] };
     section(table, prefix, beside, &mut |table, setting, name, value| {

@@ -9,6 +9,12 @@ use super::table::Kind;
 use super::{units, values};
 use crate::fault::Fault;
 
+/// The engine reserves room for so much, for each run that may be under way.
+const MOST_INSTANCES: u32 = 1000;
+const MOST_MEMORIES: u32 = 64;
+const MOST_TABLES: u32 = 256;
+const MOST_TABLE_ELEMENTS: u32 = 10_000_000;
+
 /// What a table of the file changes of a policy.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Changes(Vec<(&'static str, String)>);
@@ -48,10 +54,25 @@ pub(super) fn set(policy: &mut TaskPolicy, key: &str, text: &str) -> Result<(), 
     match key {
         "limits.time" => sandbox.time = values::time_limit(text)?,
         "limits.soft-time" => sandbox.soft_time = values::unless("off", text, values::time_limit)?,
+        "limits.cpu" => sandbox.cpu = values::unless("time", text, values::time_limit)?,
         "limits.memory" => sandbox.memory = units::size(text)?,
         "limits.fuel" => sandbox.fuel = values::amount(text)?,
         "limits.output" => sandbox.output = units::size(text)?,
         "limits.log" => sandbox.log = units::size(text)?,
+        "limits.progress" => sandbox.progress = values::number(text)?,
+        "limits.host-calls" => sandbox.host_calls = values::count(text)?,
+        "limits.handles" => sandbox.handles = values::number(text)?,
+        "limits.random" => sandbox.random = units::size(text)?,
+        "limits.requests" => sandbox.requests = values::number(text)?,
+        "limits.request-bytes" => sandbox.request_bytes = units::size(text)?,
+        "limits.sockets" => sandbox.sockets = values::number(text)?,
+        "limits.instances" => sandbox.instances = values::up_to(text, MOST_INSTANCES)?,
+        "limits.memories" => sandbox.memories = values::up_to(text, MOST_MEMORIES)?,
+        "limits.tables" => sandbox.tables = values::up_to(text, MOST_TABLES)?,
+        "limits.table-elements" => {
+            sandbox.table_elements = values::up_to(text, MOST_TABLE_ELEMENTS)?;
+        }
+        "limits.stack" => sandbox.stack = values::stack(text)?,
         "limits.deliveries" => handling.deliveries = values::amount(text)?,
         "limits.concurrency" => handling.plugin_concurrency = values::amount(text)?,
         "tasks.acks" => handling.acks = acks(text)?,

@@ -41,7 +41,28 @@ pub(super) fn unless<T>(
 
 /// A whole number.
 pub(super) fn number(text: &str) -> Result<u32, String> {
-    text.parse().map_err(|_| format!("`{text}` is not a whole number"))
+    text.replace('_', "").parse().map_err(|_| format!("`{text}` is not a whole number"))
+}
+
+/// A whole number that may be large.
+pub(super) fn count(text: &str) -> Result<u64, String> {
+    text.replace('_', "").parse().map_err(|_| format!("`{text}` is not a whole number"))
+}
+
+/// A whole number from one to the most there may be.
+pub(super) fn up_to(text: &str, most: u32) -> Result<u32, String> {
+    match text.replace('_', "").parse::<u32>() {
+        Ok(number) if (1..=most).contains(&number) => Ok(number),
+        _ => Err(format!("`{text}` is not a whole number from 1 to {most}")),
+    }
+}
+
+/// Bytes of stack: enough for a language's start, and not what would use up the address space.
+pub(super) fn stack(text: &str) -> Result<u64, String> {
+    match units::size(text)? {
+        bytes @ 0x1_0000..=0x400_0000 => Ok(bytes),
+        _ => Err(format!("`{text}` is not a size from 64KiB to 64MiB")),
+    }
 }
 
 /// The highest priority of a queue.

@@ -70,6 +70,11 @@ impl Journal {
         Stream { journal: self.clone(), from }
     }
 
+    /// A line of the host's own, whatever the limit says.
+    pub(crate) fn warn(&self, message: String) {
+        self.pages().warn(message);
+    }
+
     /// Gives out what has no line end yet and says how much was dropped; gives the bytes logged.
     pub(crate) fn finish(&self) -> u64 {
         let mut pages = self.pages();
@@ -81,15 +86,9 @@ impl Journal {
         }
         let dropped = std::mem::take(&mut pages.dropped);
         if dropped > 0 {
-            pages.outbox.log(LogLine {
-                level: Level::Warning,
-                message: format!(
-                    "{dropped} bytes of output dropped beyond the limit of {}",
-                    pages.most
-                ),
-                fields: Value::Null,
-                from: Source::Log,
-            });
+            let what =
+                format!("{dropped} bytes of output dropped beyond the limit of {}", pages.most);
+            pages.warn(what);
         }
         pages.used
     }
@@ -106,6 +105,11 @@ impl Pages {
         self.used += granted;
         self.dropped += wanted - granted;
         granted
+    }
+
+    fn warn(&self, message: String) {
+        let (level, from) = (Level::Warning, Source::Log);
+        self.outbox.log(LogLine { level, message, fields: Value::Null, from });
     }
 
     fn buffer(&mut self, from: Source) -> &mut Vec<u8> {

@@ -14,8 +14,8 @@ use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationCon
 
 use crate::backtrace::MOST_FRAMES;
 use crate::cache::Cache;
+use crate::ceiling::Ceiling;
 use crate::hostcalls;
-use crate::limits::TABLE_ELEMENTS;
 use crate::load::{self, LoadError, Plugin, PluginSource};
 use crate::state::State;
 use crate::ticker::Ticker;
@@ -29,12 +29,8 @@ pub struct EngineConfig {
     pub concurrency: u32,
     /// Threads that run guests.
     pub threads: usize,
-    /// Bytes of wasm stack each run may use.
-    pub stack: u64,
-    /// Count fuel, so that `Sandbox::fuel` can be obeyed. Slows guests by about a tenth.
-    pub metering: bool,
-    /// The largest `Sandbox::memory` of any task.
-    pub largest_memory: u64,
+    /// What the largest runs may use; room is reserved for it.
+    pub ceiling: Ceiling,
 }
 
 impl Default for EngineConfig {
@@ -43,9 +39,7 @@ impl Default for EngineConfig {
             cache: None,
             concurrency: 64,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
-            stack: 512 << 10,
-            metering: false,
-            largest_memory: 256 << 20,
+            ceiling: Ceiling::default(),
         }
     }
 }
@@ -91,13 +85,12 @@ impl Engine {
 
 /// What every loaded task needs of the engine.
 pub(crate) struct Shared {
-    pub(crate) engine: wasmtime::Engine,
-    pub(crate) linker: Linker<State>,
+    config: EngineConfig,
+    plain: Arc<Flavour>,
+    /// Made when the first plugin needs its fuel counted.
+    metered: Mutex<Option<Arc<Flavour>>>,
     pub(crate) ticker: Ticker,
-    pub(crate) cache: Option<Cache>,
-    pub(crate) largest_memory: u64,
-    pub(crate) metering: bool,
-    /// As many as the pool has room for, so that no run ever finds it full.
+    /// As many as a pool has room for, so that no run ever finds it full.
     pub(crate) slots: Semaphore,
     /// Cancelled when the engine closes.
     pub(crate) closed: CancellationToken,
@@ -105,11 +98,19 @@ pub(crate) struct Shared {
     runtime: Mutex<Option<Runtime>>,
 }
 
-impl Shared {
-    fn new(config: &EngineConfig) -> Result<Self, EngineError> {
-        let size = |why: String| EngineError::Size { concurrency: config.concurrency, why };
-        let engine =
-            wasmtime::Engine::new(&settings(config)).map_err(|e| size(format!("{e:#}")))?;
+/// One wasmtime engine and what belongs to it. Code of one does not run on the other.
+pub(crate) struct Flavour {
+    pub(crate) engine: wasmtime::Engine,
+    pub(crate) linker: Linker<State>,
+    pub(crate) cache: Option<Cache>,
+    /// Fuel is counted.
+    pub(crate) metered: bool,
+}
+
+impl Flavour {
+    fn new(config: &EngineConfig, metered: bool) -> Result<Self, EngineError> {
+        let size = |e: wasmtime::Error| config.too_much(format!("{e:#}"));
+        let engine = wasmtime::Engine::new(&settings(config, metered)).map_err(size)?;
         let cache = match &config.cache {
             Some(folder) => {
                 Some(Cache::open(folder, fingerprint(&engine)).map_err(EngineError::Cache)?)
@@ -117,21 +118,53 @@ impl Shared {
             None => None,
         };
         let mut linker = Linker::new(&engine);
-        wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(|e| size(format!("{e:#}")))?;
-        hostcalls::add_to_linker(&mut linker).map_err(|e| size(format!("{e:#}")))?;
-        let runtime = guest_runtime(config.threads).map_err(|e| size(e.to_string()))?;
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(size)?;
+        hostcalls::add_to_linker(&mut linker).map_err(size)?;
+        Ok(Self { engine, linker, cache, metered })
+    }
+}
+
+impl EngineConfig {
+    fn too_much(&self, why: String) -> EngineError {
+        EngineError::Size { concurrency: self.concurrency, why }
+    }
+}
+
+impl Shared {
+    fn new(config: &EngineConfig) -> Result<Self, EngineError> {
+        let plain = Arc::new(Flavour::new(config, false)?);
+        let runtime = guest_runtime(config.threads).map_err(|e| config.too_much(e.to_string()))?;
+        let ticker = Ticker::start().map_err(|e| config.too_much(e.to_string()))?;
+        ticker.add(plain.engine.clone());
         Ok(Self {
-            ticker: Ticker::start(engine.clone()).map_err(|e| size(e.to_string()))?,
-            engine,
-            linker,
-            cache,
-            largest_memory: config.largest_memory,
-            metering: config.metering,
+            ticker,
+            plain,
+            metered: Mutex::new(None),
             slots: Semaphore::new(config.concurrency.max(1) as usize),
             closed: CancellationToken::new(),
             guests: runtime.handle().clone(),
             runtime: Mutex::new(Some(runtime)),
+            config: config.clone(),
         })
+    }
+
+    /// The engine for plugins whose fuel is counted, or for the others.
+    pub(crate) fn flavour(&self, metered: bool) -> Result<Arc<Flavour>, EngineError> {
+        if !metered {
+            return Ok(self.plain.clone());
+        }
+        let mut made = self.metered.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(flavour) = &*made {
+            return Ok(flavour.clone());
+        }
+        let flavour = Arc::new(Flavour::new(&self.config, true)?);
+        self.ticker.add(flavour.engine.clone());
+        *made = Some(flavour.clone());
+        Ok(flavour)
+    }
+
+    pub(crate) fn ceiling(&self) -> &Ceiling {
+        &self.config.ceiling
     }
 
     fn close(&self) {
@@ -175,13 +208,13 @@ fn fingerprint(engine: &wasmtime::Engine) -> String {
     format!("{:016x}", hasher.finish())
 }
 
-fn settings(config: &EngineConfig) -> Config {
-    let stack = usize::try_from(config.stack).unwrap_or(usize::MAX >> 8);
+fn settings(config: &EngineConfig, metered: bool) -> Config {
+    let stack = usize::try_from(config.ceiling.stack).unwrap_or(usize::MAX >> 8);
     let mut settings = Config::new();
     settings
         .wasm_component_model(true)
         .epoch_interruption(true)
-        .consume_fuel(config.metering)
+        .consume_fuel(metered)
         .max_wasm_stack(stack)
         // Host calls run on the guest's stack, above what the guest itself may use.
         .async_stack_size(stack.saturating_add(HOST_STACK))
@@ -206,24 +239,25 @@ const ADDRESS_SPACE: u64 = 48 << 40;
 
 fn pool(config: &EngineConfig) -> PoolingAllocationConfig {
     let runs = config.concurrency.max(1);
+    let Ceiling { instances, tables, table_elements, .. } = config.ceiling;
     // As many for each run as the address space allows: composed components have several.
     let memories = ADDRESS_SPACE / (MEMORY_SLOT * u64::from(runs));
-    let memories = u32::try_from(memories.clamp(1, 8)).unwrap_or(1);
+    let memories = u32::try_from(memories).unwrap_or(u32::MAX).clamp(1, config.ceiling.memories);
     let warm = u32::try_from(config.threads.max(1) * 2).unwrap_or(u32::MAX).max(8);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(runs)
         .max_component_instance_size(16 << 20)
-        .total_core_instances(runs.saturating_mul(CORE_INSTANCES))
-        .max_core_instances_per_component(CORE_INSTANCES)
+        .total_core_instances(runs.saturating_mul(instances))
+        .max_core_instances_per_component(instances)
         .max_core_instance_size(16 << 20)
         .total_memories(runs.saturating_mul(memories))
         .max_memories_per_component(memories)
         .max_memories_per_module(memories)
-        .max_memory_size(usize::try_from(config.largest_memory).unwrap_or(usize::MAX))
-        .total_tables(runs.saturating_mul(TABLES))
-        .max_tables_per_component(TABLES)
-        .max_tables_per_module(TABLES)
-        .table_elements(TABLE_ELEMENTS)
+        .max_memory_size(usize::try_from(config.ceiling.memory).unwrap_or(usize::MAX))
+        .total_tables(runs.saturating_mul(tables))
+        .max_tables_per_component(tables)
+        .max_tables_per_module(tables)
+        .table_elements(table_elements as usize)
         .total_stacks(runs)
         .total_gc_heaps(runs)
         .max_unused_warm_slots(warm)
@@ -232,12 +266,6 @@ fn pool(config: &EngineConfig) -> PoolingAllocationConfig {
         .pagemap_scan(Enabled::Auto);
     pool
 }
-
-/// Core instances of one component; Python's has about fifty.
-const CORE_INSTANCES: u32 = 200;
-
-/// Tables of one component.
-const TABLES: u32 = 16;
 
 /// Bytes of a memory that are wiped by copying rather than by giving the pages back: cheaper for
 /// small guests, and no more than this stays resident for each warm slot.

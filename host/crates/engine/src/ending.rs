@@ -12,6 +12,7 @@ use crate::backtrace::Frames;
 use crate::deadlines::TimeUp;
 use crate::hostcalls::BadProgress;
 use crate::limits::MemoryLimit;
+use crate::meter::Exceeded;
 use crate::run::Stopped;
 use crate::shape::{Complaint, Give};
 use crate::size::json_size;
@@ -133,6 +134,9 @@ pub(crate) fn broken(error: &wasmtime::Error, sandbox: &Sandbox) -> Outcome {
     if error.downcast_ref::<MemoryLimit>().is_some() {
         return Outcome::OverLimit(Limit::Memory(sandbox.memory), traceback);
     }
+    if let Some(Exceeded(what)) = error.downcast_ref::<Exceeded>() {
+        return Outcome::OverLimit(Limit::HostCalls(what.clone()), traceback);
+    }
     if let Some(bad) = error.downcast_ref::<BadProgress>() {
         let mut failure = Failure::builtin("ValueError", bad.0.clone());
         failure.traceback = traceback;
@@ -169,7 +173,8 @@ fn uncommon(error: &wasmtime::Error, sandbox: &Sandbox, traceback: Option<String
         };
     }
     if root.contains("resource table has no free keys") {
-        return Outcome::OverLimit(Limit::HostCalls("too many handles held".to_owned()), traceback);
+        let what = format!("more than {} handles held", sandbox.handles);
+        return Outcome::OverLimit(Limit::HostCalls(what), traceback);
     }
     crashed(root, traceback)
 }

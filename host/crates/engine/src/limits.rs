@@ -3,19 +3,19 @@
 
 use std::fmt;
 
+use umbel_task::policy::Sandbox;
 use wasmtime::ResourceLimiter;
 
-/// Elements of one table.
-pub(crate) const TABLE_ELEMENTS: usize = 200_000;
-
-/// Handles a guest may hold at once.
-pub(crate) const HANDLES: usize = 10_000;
-
-/// Memory of one run, all linear memories together.
+/// One run's memory, all linear memories together, and what it is made of.
 pub(crate) struct Limits {
     most: usize,
     now: usize,
     peak: usize,
+    table_elements: usize,
+    largest_table: usize,
+    instances: usize,
+    memories: usize,
+    tables: usize,
 }
 
 /// The memory limit was hit; ends the run.
@@ -23,13 +23,27 @@ pub(crate) struct Limits {
 pub(crate) struct MemoryLimit;
 
 impl Limits {
-    pub(crate) fn new(memory: u64) -> Self {
-        Self { most: usize::try_from(memory).unwrap_or(usize::MAX), now: 0, peak: 0 }
+    pub(crate) fn new(sandbox: &Sandbox) -> Self {
+        Self {
+            most: usize::try_from(sandbox.memory).unwrap_or(usize::MAX),
+            now: 0,
+            peak: 0,
+            table_elements: sandbox.table_elements as usize,
+            largest_table: 0,
+            instances: sandbox.instances as usize,
+            memories: sandbox.memories as usize,
+            tables: sandbox.tables as usize,
+        }
     }
 
     /// The highest total of linear memory.
     pub(crate) fn peak(&self) -> u64 {
         self.peak as u64
+    }
+
+    /// The most elements that one table had.
+    pub(crate) fn table_elements(&self) -> u64 {
+        self.largest_table as u64
     }
 }
 
@@ -59,7 +73,23 @@ impl ResourceLimiter for Limits {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        Ok(desired <= TABLE_ELEMENTS)
+        if desired > self.table_elements {
+            return Ok(false);
+        }
+        self.largest_table = self.largest_table.max(desired);
+        Ok(true)
+    }
+
+    fn instances(&self) -> usize {
+        self.instances
+    }
+
+    fn memories(&self) -> usize {
+        self.memories
+    }
+
+    fn tables(&self) -> usize {
+        self.tables
     }
 }
 

@@ -16,7 +16,8 @@ use umbel_task::runner::{Outbox, Task};
 use wasmtime::component::{Component, InstancePre};
 
 use crate::cache::hex;
-use crate::config::Shared;
+use crate::ceiling::{fits, limit_named, policies};
+use crate::config::{Flavour, Shared};
 use crate::describe::describe;
 use crate::grants::granted;
 use crate::run::{self, Core};
@@ -147,15 +148,18 @@ pub(crate) fn load(shared: &Arc<Shared>, source: &PluginSource) -> Result<Plugin
 fn try_load(shared: &Arc<Shared>, source: &PluginSource) -> Result<Plugin, Refusal> {
     let bytes = read(&source.file)?;
     let digest = hex(&Sha256::digest(&bytes));
-    let Compiled { component, description, from_cache } = compiled(shared, &bytes, &digest)?;
+    let metered = policies(source).any(|policy| policy.sandbox.fuel.is_some());
+    let flavour = shared.flavour(metered).map_err(|e| (format!("cannot be metered: {e}"), None))?;
+    let Compiled { component, description, from_cache } = compiled(&flavour, &bytes, &digest)?;
     drop(bytes);
     granted(&description.imports, source)?;
-    let pre = shared
+    let pre = flavour
         .linker
         .instantiate_pre(&component)
         .map_err(|e| (format!("does not fit what is offered to it: {e:#}"), None))?;
     let version = PluginVersion { plugin: source.plugin().into(), digest: digest.as_str().into() };
-    let tasks = tasks(shared, source, &version, &pre, &description)?;
+    let base = Base { shared, flavour: &flavour, source, version: &version, pre: &pre };
+    let tasks = tasks(&base, &description)?;
     Ok(Plugin {
         version,
         tasks,
@@ -209,36 +213,42 @@ struct Compiled {
 }
 
 /// Takes a component's code from the cache, or compiles it and keeps it there.
-fn compiled(shared: &Shared, bytes: &[u8], digest: &str) -> Result<Compiled, Refusal> {
-    if let Some(entry) = shared.cache.as_ref().and_then(|cache| cache.get(digest))
-        && let Ok(component) = open_compiled(&shared.engine, &entry.code)
+fn compiled(flavour: &Flavour, bytes: &[u8], digest: &str) -> Result<Compiled, Refusal> {
+    if let Some(entry) = flavour.cache.as_ref().and_then(|cache| cache.get(digest))
+        && let Ok(component) = open_compiled(&flavour.engine, &entry.code)
     {
         return Ok(Compiled { component, description: entry.description, from_cache: true });
     }
-    let invalid = |e: wasmtime::Error| {
-        let help = "check it with `wasm-tools validate --features all`";
-        (format!("cannot be compiled: {e:#}"), Some(help.to_owned()))
-    };
-    let Some(cache) = &shared.cache else {
-        let component = Component::from_binary(&shared.engine, bytes).map_err(invalid)?;
+    let Some(cache) = &flavour.cache else {
+        let component = Component::from_binary(&flavour.engine, bytes).map_err(invalid)?;
         return Ok(Compiled { component, description: described(bytes)?, from_cache: false });
     };
-    let code = shared.engine.precompile_component(bytes).map_err(invalid)?;
+    let code = flavour.engine.precompile_component(bytes).map_err(invalid)?;
     let description = described(bytes)?;
     let kept = cache.put(digest, &code, &description);
     let kept = kept.map_err(|e| e.to_string()).and_then(|path| {
         drop(code);
-        open_compiled(&shared.engine, &path).map_err(|e| format!("{e:#}"))
+        open_compiled(&flavour.engine, &path).map_err(|e| format!("{e:#}"))
     });
     let component = match kept {
         Ok(component) => component,
         Err(why) => {
             // A full disk costs the next start its time, not this one its plugin.
             tracing::warn!(why, "compiled code cannot be kept");
-            Component::from_binary(&shared.engine, bytes).map_err(invalid)?
+            Component::from_binary(&flavour.engine, bytes).map_err(invalid)?
         }
     };
     Ok(Compiled { component, description, from_cache: false })
+}
+
+/// Why wasmtime takes no component of these bytes.
+fn invalid(error: wasmtime::Error) -> Refusal {
+    let why = format!("{error:#}");
+    let help = match limit_named(&why) {
+        Some(limit) => format!("it is larger than the limit `{limit}` of every task allows"),
+        None => "check it with `wasm-tools validate --features all`".to_owned(),
+    };
+    (format!("cannot be compiled: {why}"), Some(help))
 }
 
 fn described(bytes: &[u8]) -> Result<Description, Refusal> {
@@ -257,19 +267,23 @@ fn open_compiled(engine: &wasmtime::Engine, path: &Path) -> wasmtime::Result<Com
     }
 }
 
+/// What all tasks of a plugin are made of.
+struct Base<'a> {
+    shared: &'a Arc<Shared>,
+    flavour: &'a Arc<Flavour>,
+    source: &'a PluginSource,
+    version: &'a PluginVersion,
+    pre: &'a InstancePre<State>,
+}
+
 /// Makes a task of each function under its name or names.
-fn tasks(
-    shared: &Arc<Shared>,
-    source: &PluginSource,
-    version: &PluginVersion,
-    pre: &InstancePre<State>,
-    description: &Description,
-) -> Result<Vec<Arc<LoadedTask>>, Refusal> {
+fn tasks(base: &Base<'_>, description: &Description) -> Result<Vec<Arc<LoadedTask>>, Refusal> {
+    let Base { source, version, .. } = base;
     every_name_is_a_function(source, &description.functions)?;
     let prefix = source.prefix.clone().unwrap_or_else(|| version.plugin.to_string());
     let mut named: BTreeMap<TaskName, (String, Arc<LoadedTask>)> = BTreeMap::new();
     for function in &description.functions {
-        let core = Arc::new(core(shared, source, version, pre, function)?);
+        let core = Arc::new(core(base, function)?);
         for name in names(source, &prefix, function) {
             let signature = Signature::new(TaskName::new(&name), function);
             let task = Arc::new(LoadedTask { signature, core: core.clone() });
@@ -286,37 +300,14 @@ fn tasks(
     Ok(named.into_values().map(|(_, task)| task).collect())
 }
 
-fn core(
-    shared: &Arc<Shared>,
-    source: &PluginSource,
-    version: &PluginVersion,
-    pre: &InstancePre<State>,
-    function: &Function,
-) -> Result<Core, Refusal> {
+fn core(base: &Base<'_>, function: &Function) -> Result<Core, Refusal> {
+    let Base { shared, flavour, source, version, pre } = *base;
     let own = source.tasks.iter().find(|(name, _)| is_named(function, name));
     let policy = own.map_or(&source.policy, |(_, policy)| policy).clone();
     let path = path(function);
-    if policy.sandbox.memory > shared.largest_memory {
-        return Err((
-            format!(
-                "lets `{path}` use {} bytes of memory, but the engine is made for {}",
-                policy.sandbox.memory, shared.largest_memory
-            ),
-            None,
-        ));
-    }
     let component = pre.component();
-    let least = component.resources_required().and_then(|r| r.max_initial_memory_size);
-    let least = least.unwrap_or(0).saturating_mul(64 << 10);
-    if least > policy.sandbox.memory {
-        return Err((
-            format!(
-                "starts with {least} bytes of memory, but `{path}` may only use {}",
-                policy.sandbox.memory
-            ),
-            Some("raise its limit `memory`".to_owned()),
-        ));
-    }
+    shared.ceiling().covers(&policy.sandbox, &path)?;
+    fits(component, &policy.sandbox, &path)?;
     let instance = function
         .interface
         .as_ref()
@@ -329,6 +320,7 @@ fn core(
     let export = export.ok_or_else(|| (format!("does not export `{path}` after all"), None))?;
     Ok(Core {
         shared: shared.clone(),
+        flavour: flavour.clone(),
         pre: pre.clone(),
         export,
         function: function.clone(),

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use rustix::time::{ClockId, clock_gettime};
 use tokio_util::sync::CancellationToken;
 use umbel_task::call::Call;
 use umbel_task::name::PluginVersion;
@@ -18,15 +17,18 @@ use wasmtime::component::{ComponentExportIndex, InstancePre, Val};
 use wasmtime::{Store, StoreContextMut, UpdateDeadline};
 
 use crate::arguments::bind;
-use crate::config::Shared;
+use crate::config::{Flavour, Shared};
+use crate::cpu::CpuClock;
 use crate::deadlines::Deadlines;
 use crate::ending::{broken, returned};
+use crate::meter::Meter;
 use crate::shape::{Function, Give};
 use crate::state::State;
 
 /// All a task needs to run.
 pub(crate) struct Core {
     pub(crate) shared: Arc<Shared>,
+    pub(crate) flavour: Arc<Flavour>,
     pub(crate) pre: InstancePre<State>,
     pub(crate) export: ComponentExportIndex,
     pub(crate) function: Function,
@@ -37,6 +39,14 @@ pub(crate) struct Core {
 /// The worker wants the run to end.
 #[derive(Debug)]
 pub(crate) struct Stopped;
+
+/// All that may end a run before it returns, shared by the run and by whoever watches it.
+pub(crate) struct Bounds {
+    pub(crate) stop: CancellationToken,
+    pub(crate) deadlines: Deadlines,
+    pub(crate) cpu: CpuClock,
+    pub(crate) meter: Arc<Meter>,
+}
 
 /// Runs on the guests' own threads and waits for the end. Cancel safe: a dropped future ends the
 /// run.
@@ -90,33 +100,50 @@ pub(crate) async fn run(
     };
     let start = Instant::now();
     let sandbox = &core.policy.sandbox;
-    let deadlines = Arc::new(Deadlines::new(&call, sandbox, start));
-    let state = State::new(Arc::new(call), outbox, stop.clone(), sandbox, deadlines.clone());
-    let mut store = store(&core, state);
-    let mut cpu = Duration::ZERO;
+    let bounds = Arc::new(Bounds {
+        stop,
+        deadlines: Deadlines::new(&call, sandbox, start),
+        cpu: CpuClock::new(sandbox.cpu()),
+        meter: Arc::new(Meter::new(sandbox)),
+    });
+    let mut store = store(&core, State::new(Arc::new(call), outbox, sandbox, bounds.clone()));
     let ended = {
         let call = attempt(&core, &mut store, &params);
-        watch(shared, call, &stop, &deadlines, &mut cpu).await
+        watch(shared, call, &bounds).await
     };
     let (outcome, output) = match ended {
         Ok(val) => returned(&core.function.give, val, sandbox.output),
         Err(error) => (broken(&error, sandbox), 0),
     };
-    let fuel = shared.metering.then(|| {
-        let given = sandbox.fuel.unwrap_or(u64::MAX);
-        given.saturating_sub(store.get_fuel().unwrap_or(given))
-    });
-    let cost = Cost {
-        memory: store.data().limits.peak(),
-        log: store.data().journal.finish(),
-        fuel,
-        output,
-        cpu,
-        wall: start.elapsed(),
-    };
+    let mut cost = bill(&core, &store, &bounds);
+    (cost.output, cost.wall) = (output, start.elapsed());
     drop(store);
     drop(slot);
     Ended { outcome, cost }
+}
+
+/// What a run used, but for what is known of its result.
+fn bill(core: &Core, store: &Store<State>, bounds: &Bounds) -> Cost {
+    let State { limits, journal, .. } = store.data();
+    let dropped = bounds.meter.progress_dropped();
+    if dropped > 0 {
+        let most = core.policy.sandbox.progress;
+        journal.warn(format!("{dropped} progress updates dropped beyond the limit of {most}"));
+    }
+    let fuel = core.flavour.metered.then(|| {
+        let given = core.policy.sandbox.fuel.unwrap_or(u64::MAX);
+        given.saturating_sub(store.get_fuel().unwrap_or(given))
+    });
+    let mut cost = Cost {
+        cpu: bounds.cpu.used(),
+        memory: limits.peak(),
+        fuel,
+        log: journal.finish(),
+        table_elements: limits.table_elements(),
+        ..Cost::default()
+    };
+    bounds.meter.bill(&mut cost);
+    cost
 }
 
 fn unbilled(outcome: Outcome) -> Ended {
@@ -125,12 +152,12 @@ fn unbilled(outcome: Outcome) -> Ended {
 
 fn store(core: &Core, state: State) -> Store<State> {
     let sandbox = &core.policy.sandbox;
-    let mut store = Store::new(&core.shared.engine, state);
+    let mut store = Store::new(&core.flavour.engine, state);
     store.limiter(|state| &mut state.limits);
     store.set_hostcall_fuel(usize::try_from(host_call_bytes(sandbox.output)).unwrap_or(usize::MAX));
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(tick);
-    if core.shared.metering {
+    if core.flavour.metered {
         store
             .set_fuel(sandbox.fuel.unwrap_or(u64::MAX))
             .expect("fuel is counted where metering is on");
@@ -147,11 +174,13 @@ fn host_call_bytes(output: u64) -> u64 {
 
 /// Called from inside a computing guest once a tick.
 fn tick(store: StoreContextMut<'_, State>) -> wasmtime::Result<UpdateDeadline> {
-    let state = store.data();
-    if state.stop.is_cancelled() {
+    let bounds = &store.data().bounds;
+    if bounds.stop.is_cancelled() {
         return Err(Stopped.into());
     }
-    state.deadlines.check(Instant::now())?;
+    bounds.deadlines.check(Instant::now())?;
+    bounds.cpu.check_running()?;
+    bounds.meter.check()?;
     Ok(UpdateDeadline::Yield(1))
 }
 
@@ -171,29 +200,35 @@ async fn attempt(
     Ok((gives == 1).then_some(result))
 }
 
-/// Polls a run, counting its CPU time, until it ends, its time is up or it is told to stop.
+/// Polls a run, counting its CPU time, until it ends, a limit is reached or it is told to stop.
 async fn watch<T>(
     shared: &Shared,
     call: impl Future<Output = wasmtime::Result<T>>,
-    stop: &CancellationToken,
-    deadlines: &Deadlines,
-    cpu: &mut Duration,
+    bounds: &Bounds,
 ) -> wasmtime::Result<T> {
+    let Bounds { stop, deadlines, cpu, meter } = bounds;
     let mut call = pin!(call);
     let mut stopped = pin!(stop.cancelled());
     let mut closed = pin!(shared.closed.cancelled());
     let mut time_up = pin!(tokio::time::sleep_until(deadlines.next().into()));
     poll_fn(|cx| {
         let running = shared.ticker.running();
-        let before = thread_cpu();
+        cpu.begin();
         let polled = call.as_mut().poll(cx);
-        *cpu += thread_cpu().saturating_sub(before);
+        cpu.end();
         drop(running);
         if polled.is_ready() {
             return polled;
         }
         if stopped.as_mut().poll(cx).is_ready() || closed.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(Stopped.into()));
+        }
+        // A guest that waits all the time passes few ticks.
+        if let Err(up) = cpu.check() {
+            return Poll::Ready(Err(up.into()));
+        }
+        if let Err(exceeded) = meter.check() {
+            return Poll::Ready(Err(exceeded.into()));
         }
         loop {
             // The clock itself first: where guests keep all threads busy, timers fire late.
@@ -208,13 +243,6 @@ async fn watch<T>(
         }
     })
     .await
-}
-
-fn thread_cpu() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);
-    Duration::new(seconds, nanos)
 }
 
 impl fmt::Display for Stopped {

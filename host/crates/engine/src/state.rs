@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
 use umbel_task::call::Call;
 use umbel_task::policy::Sandbox;
 use umbel_task::runner::{Outbox, Source};
@@ -10,8 +9,9 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::capture::Journal;
-use crate::deadlines::Deadlines;
-use crate::limits::{HANDLES, Limits};
+use crate::limits::Limits;
+use crate::meter::Meter;
+use crate::run::Bounds;
 
 /// One run's own data. Nothing in it outlives the run or is seen by another one.
 pub(crate) struct State {
@@ -19,8 +19,9 @@ pub(crate) struct State {
     pub(crate) outbox: Arc<dyn Outbox>,
     pub(crate) journal: Journal,
     pub(crate) limits: Limits,
-    pub(crate) stop: CancellationToken,
-    pub(crate) deadlines: Arc<Deadlines>,
+    /// What the run uses of the host.
+    pub(crate) meter: Arc<Meter>,
+    pub(crate) bounds: Arc<Bounds>,
     /// Bytes a result or a progress note may have.
     pub(crate) output: u64,
     /// Bytes the run may still send in tasks.
@@ -34,19 +35,18 @@ impl State {
     pub(crate) fn new(
         call: Arc<Call>,
         outbox: Arc<dyn Outbox>,
-        stop: CancellationToken,
         sandbox: &Sandbox,
-        deadlines: Arc<Deadlines>,
+        bounds: Arc<Bounds>,
     ) -> Self {
         let mut handles = ResourceTable::new();
-        handles.set_max_capacity(HANDLES);
+        handles.set_max_capacity(sandbox.handles as usize);
         Self {
             call,
             journal: Journal::new(outbox.clone(), sandbox.log),
             outbox,
-            limits: Limits::new(sandbox.memory),
-            stop,
-            deadlines,
+            limits: Limits::new(sandbox),
+            meter: bounds.meter.clone(),
+            bounds,
             output: sandbox.output,
             sendable: sandbox.output,
             handles,
@@ -57,6 +57,8 @@ impl State {
 
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
+        // Every call of WASI's passes here.
+        self.meter.host_call();
         let journal = &self.journal;
         // No arguments, no environment, no directory, no network: clocks, random numbers and
         // captured output are all there is.

@@ -2,7 +2,7 @@
 //! good while no guest runs.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -26,6 +26,8 @@ pub(crate) struct Ticker {
 struct Shared {
     /// Guests on a thread right now; one that sleeps is not.
     running: AtomicUsize,
+    /// Whose epochs it raises.
+    engines: Mutex<Vec<wasmtime::Engine>>,
     parked: AtomicBool,
     stopped: AtomicBool,
 }
@@ -34,13 +36,17 @@ struct Shared {
 pub(crate) struct Running<'a>(&'a Ticker);
 
 impl Ticker {
-    pub(crate) fn start(engine: wasmtime::Engine) -> std::io::Result<Self> {
+    pub(crate) fn start() -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let theirs = shared.clone();
-        let handle = thread::Builder::new()
-            .name("umbel-ticker".to_owned())
-            .spawn(move || theirs.tick(&engine))?;
+        let handle =
+            thread::Builder::new().name("umbel-ticker".to_owned()).spawn(move || theirs.tick())?;
         Ok(Self { shared, thread: handle.thread().clone(), handle: Mutex::new(Some(handle)) })
+    }
+
+    /// From now on for the guests of this engine too.
+    pub(crate) fn add(&self, engine: wasmtime::Engine) {
+        self.shared.engines().push(engine);
     }
 
     pub(crate) fn running(&self) -> Running<'_> {
@@ -63,7 +69,11 @@ impl Ticker {
 }
 
 impl Shared {
-    fn tick(&self, engine: &wasmtime::Engine) {
+    fn engines(&self) -> MutexGuard<'_, Vec<wasmtime::Engine>> {
+        self.engines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tick(&self) {
         let mut idle = 0;
         let mut last = LAST;
         loop {
@@ -87,7 +97,7 @@ impl Shared {
                 idle = 0;
             }
             thread::sleep(TICK);
-            engine.increment_epoch();
+            self.engines().iter().for_each(wasmtime::Engine::increment_epoch);
         }
     }
 }

@@ -73,6 +73,8 @@ pub enum Limit {
     Time(Duration),
     /// The soft time limit, which the run did not take upon itself.
     SoftTime(Duration),
+    /// CPU time.
+    Cpu(Duration),
     /// Bytes of linear memory.
     Memory(u64),
     /// Units of fuel.
@@ -100,6 +102,48 @@ pub struct Cost {
     pub output: u64,
     /// Bytes logged.
     pub log: u64,
+    /// Progress updates that the run gave, dropped ones included.
+    pub progress: u64,
+    /// Calls of the host.
+    pub host_calls: u64,
+    /// Most elements that one table had.
+    pub table_elements: u64,
+    /// Bytes of randomness drawn.
+    pub random: u64,
+    /// Tasks and canvases sent.
+    pub submissions: u64,
+    /// Requests sent out.
+    pub requests: u64,
+    /// Bytes sent and received over the network.
+    pub request_bytes: u64,
+    /// Most sockets open at once.
+    pub sockets: u64,
+}
+
+impl Cost {
+    /// The bill of two runs, one after the other.
+    pub fn and(self, next: &Cost) -> Cost {
+        let fuel = match (self.fuel, next.fuel) {
+            (Some(one), Some(other)) => Some(one.saturating_add(other)),
+            (one, other) => one.or(other),
+        };
+        Cost {
+            wall: self.wall + next.wall,
+            cpu: self.cpu + next.cpu,
+            memory: self.memory.max(next.memory),
+            fuel,
+            output: self.output + next.output,
+            log: self.log + next.log,
+            progress: self.progress + next.progress,
+            host_calls: self.host_calls + next.host_calls,
+            table_elements: self.table_elements.max(next.table_elements),
+            random: self.random + next.random,
+            submissions: self.submissions + next.submissions,
+            requests: self.requests + next.requests,
+            request_bytes: self.request_bytes + next.request_bytes,
+            sockets: self.sockets.max(next.sockets),
+        }
+    }
 }
 
 /// How a run ended and what it cost.

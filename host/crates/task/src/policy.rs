@@ -16,6 +16,8 @@ pub struct Sandbox {
     pub time: Duration,
     /// Soft limit on wall time: ends a run that did not take it upon itself to end in time.
     pub soft_time: Option<Duration>,
+    /// CPU time of the guest and of host calls on its behalf; `None` is as long as `time`.
+    pub cpu: Option<Duration>,
     /// Bytes of linear memory, all memories of the component together.
     pub memory: u64,
     /// Units of fuel; `None` is unmetered.
@@ -24,8 +26,37 @@ pub struct Sandbox {
     pub output: u64,
     /// Bytes of log and captured output; more is dropped and counted.
     pub log: u64,
+    /// Progress updates that are passed on; more are dropped and counted.
+    pub progress: u32,
+    /// Calls of the host.
+    pub host_calls: u64,
+    /// Handles of the host's held at once: streams, descriptors, pollables.
+    pub handles: u32,
+    /// Bytes of randomness.
+    pub random: u64,
+    /// Requests sent out, redirects included.
+    pub requests: u32,
+    /// Bytes of requests, their answers, and of sockets, both ways together.
+    pub request_bytes: u64,
+    /// Sockets and connections open at once.
+    pub sockets: u32,
+    /// Core instances of the component.
+    pub instances: u32,
+    /// Linear memories of the component.
+    pub memories: u32,
+    /// Tables of the component.
+    pub tables: u32,
+    /// Elements of one table.
+    pub table_elements: u32,
     /// Bytes of wasm stack. One value for the whole engine.
     pub stack: u64,
+}
+
+impl Sandbox {
+    /// The CPU time that ends a run.
+    pub fn cpu(&self) -> Duration {
+        self.cpu.map_or(self.time, |cpu| cpu.min(self.time))
+    }
 }
 
 impl Default for Sandbox {
@@ -33,10 +64,22 @@ impl Default for Sandbox {
         Self {
             time: Duration::from_secs(300),
             soft_time: None,
+            cpu: None,
             memory: 256 << 20,
             fuel: None,
             output: 8 << 20,
             log: 64 << 10,
+            progress: 100_000,
+            host_calls: 100_000_000,
+            handles: 10_000,
+            random: 16 << 20,
+            requests: 1000,
+            request_bytes: 64 << 20,
+            sockets: 64,
+            instances: 200,
+            memories: 8,
+            tables: 16,
+            table_elements: 200_000,
             stack: 512 << 10,
         }
     }

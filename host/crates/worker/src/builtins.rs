@@ -160,7 +160,7 @@ impl Builtin {
                 ..call.clone()
             };
             let ended = task.run(one, Arc::clone(&outbox), stop.child_token()).await;
-            add(&mut total, &ended.cost);
+            total = total.and(&ended.cost);
             match ended.outcome {
                 Outcome::Done(value) => results.push(value),
                 outcome => return Ended { outcome, cost: total },
@@ -264,15 +264,4 @@ fn failure(kind: &'static str, message: impl Into<String>) -> Outcome {
 
 fn free(outcome: Outcome) -> Ended {
     Ended { outcome, cost: Cost::default() }
-}
-
-fn add(total: &mut Cost, one: &Cost) {
-    total.wall += one.wall;
-    total.cpu += one.cpu;
-    total.memory = total.memory.max(one.memory);
-    total.output += one.output;
-    total.log += one.log;
-    if let Some(fuel) = one.fuel {
-        total.fuel = Some(total.fuel.unwrap_or(0).saturating_add(fuel));
-    }
 }

@@ -15,6 +15,12 @@ pub(crate) fn over_limit(limit: &Limit) -> Exception {
             args: vec![seconds(*limit)],
             module: Some("billiard.exceptions".to_owned()),
         },
+        // The seconds first, as always; the text tells it from the limit on wall time.
+        Limit::Cpu(limit) => Exception {
+            kind: "TimeLimitExceeded".to_owned(),
+            args: vec![seconds(*limit), Value::Text("of CPU time".to_owned())],
+            module: Some("billiard.exceptions".to_owned()),
+        },
         Limit::SoftTime(_) => Exception {
             kind: "SoftTimeLimitExceeded".to_owned(),
             args: Vec::new(),

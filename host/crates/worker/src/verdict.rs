@@ -246,7 +246,7 @@ impl Judge<'_> {
 
     fn over_limit(&self, limit: &Limit, traceback: Option<String>) -> Verdict {
         let mut verdict = self.broken(exception::over_limit(limit), traceback);
-        let timed_out = matches!(limit, Limit::Time(_)) && verdict.record.is_some();
+        let timed_out = matches!(limit, Limit::Time(_) | Limit::Cpu(_)) && verdict.record.is_some();
         if timed_out && !self.handling.ack_on_timeout {
             verdict.last = Last::Reject;
         }

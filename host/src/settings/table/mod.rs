@@ -63,12 +63,14 @@ pub(crate) enum Heading {
     Redis,
     Results,
     Limits,
+    /// Limits that few need to change.
+    Bounds,
     Tasks,
 }
 
 impl Heading {
     /// What only a worker is told by flags.
-    pub(crate) const WORKERS: [Heading; 8] = [
+    pub(crate) const WORKERS: [Heading; 9] = [
         Heading::Worker,
         Heading::Amqp,
         Heading::Redis,
@@ -76,6 +78,7 @@ impl Heading {
         Heading::Process,
         Heading::Plugins,
         Heading::Limits,
+        Heading::Bounds,
         Heading::Tasks,
     ];
 
@@ -89,6 +92,7 @@ impl Heading {
             Heading::Redis => "Redis (the URL's query may say the same)",
             Heading::Results => "Results",
             Heading::Tasks => "Messages of every task (a task's table in the file may set its own)",
+            Heading::Bounds => "Further limits of every run (likewise)",
             Heading::Limits => "Limits of every run (a plugin's table in the file may set its own)",
         }
     }
@@ -136,9 +140,11 @@ impl Setting {
         let arg = match self.heading {
             Heading::Everywhere => arg.global(true),
             // `-h` is for what is needed every day.
-            Heading::Amqp | Heading::Redis | Heading::Results | Heading::Tasks => {
-                arg.hide_short_help(true)
-            }
+            Heading::Amqp
+            | Heading::Redis
+            | Heading::Results
+            | Heading::Bounds
+            | Heading::Tasks => arg.hide_short_help(true),
             _ => arg,
         };
         match self.kind {

@@ -27,6 +27,16 @@ pub(super) const SETTINGS: &[Setting] = &[
         ..BASE
     },
     Setting {
+        key: "limits.cpu",
+        long: "cpu-limit",
+        kind: Kind::Duration,
+        value: "TIME",
+        default: "time",
+        heading: Heading::Limits,
+        help: "CPU time, of the task and of what the host does for it. `time`: as much as its time limit",
+        ..BASE
+    },
+    Setting {
         key: "limits.memory",
         long: "memory-limit",
         kind: Kind::Size,
@@ -86,6 +96,126 @@ pub(super) const SETTINGS: &[Setting] = &[
         default: "off",
         heading: Heading::Limits,
         help: "Runs of one plugin at once",
+        ..BASE
+    },
+    Setting {
+        key: "limits.progress",
+        long: "progress-limit",
+        kind: Kind::Count,
+        value: "N",
+        default: "100000",
+        heading: Heading::Bounds,
+        help: "Progress updates that are passed on; more are dropped and counted",
+        ..BASE
+    },
+    Setting {
+        key: "limits.host-calls",
+        long: "host-calls-limit",
+        kind: Kind::Count,
+        value: "N",
+        default: "100000000",
+        heading: Heading::Bounds,
+        help: "Calls of the host by one run",
+        ..BASE
+    },
+    Setting {
+        key: "limits.handles",
+        long: "handles-limit",
+        kind: Kind::Count,
+        value: "N",
+        default: "10000",
+        heading: Heading::Bounds,
+        help: "Handles of the host's that a run may hold at once: streams, files, timers",
+        ..BASE
+    },
+    Setting {
+        key: "limits.random",
+        long: "random-limit",
+        kind: Kind::Size,
+        value: "SIZE",
+        default: "16MiB",
+        heading: Heading::Bounds,
+        help: "Random bytes one run may draw",
+        ..BASE
+    },
+    Setting {
+        key: "limits.requests",
+        long: "requests-limit",
+        kind: Kind::Count,
+        value: "N",
+        default: "1000",
+        heading: Heading::Bounds,
+        help: "Requests a run may send out, redirects included",
+        ..BASE
+    },
+    Setting {
+        key: "limits.request-bytes",
+        long: "request-bytes-limit",
+        kind: Kind::Size,
+        value: "SIZE",
+        default: "64MiB",
+        heading: Heading::Bounds,
+        help: "Bytes a run may send and receive over the network",
+        ..BASE
+    },
+    Setting {
+        key: "limits.sockets",
+        long: "sockets-limit",
+        kind: Kind::Count,
+        value: "N",
+        default: "64",
+        heading: Heading::Bounds,
+        help: "Sockets and connections a run may have open at once",
+        ..BASE
+    },
+    Setting {
+        key: "limits.instances",
+        long: "instances-limit",
+        kind: Kind::Count,
+        value: "N",
+        default: "200",
+        heading: Heading::Bounds,
+        help: "Core instances a component may be made of",
+        ..BASE
+    },
+    Setting {
+        key: "limits.memories",
+        long: "memories-limit",
+        kind: Kind::Count,
+        value: "N",
+        default: "8",
+        heading: Heading::Bounds,
+        help: "Linear memories a component may have",
+        ..BASE
+    },
+    Setting {
+        key: "limits.tables",
+        long: "tables-limit",
+        kind: Kind::Count,
+        value: "N",
+        default: "16",
+        heading: Heading::Bounds,
+        help: "Tables a component may have",
+        ..BASE
+    },
+    Setting {
+        key: "limits.table-elements",
+        long: "table-elements-limit",
+        kind: Kind::Count,
+        value: "N",
+        default: "200000",
+        heading: Heading::Bounds,
+        help: "Elements one table may have",
+        ..BASE
+    },
+    Setting {
+        key: "limits.stack",
+        long: "stack-limit",
+        kind: Kind::Size,
+        value: "SIZE",
+        default: "512KiB",
+        heading: Heading::Bounds,
+        help: "Stack of one run. The same for every plugin: it cannot stand in a plugin's table",
         ..BASE
     },
     Setting {

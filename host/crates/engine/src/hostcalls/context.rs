@@ -23,8 +23,8 @@ impl Host for State {
             group_index: call.group_index,
             eta: call.eta.clone(),
             expires: call.expires.clone(),
-            time_limit_ms: Some(milliseconds(self.deadlines.hard().limit)),
-            soft_time_limit_ms: self.deadlines.soft().map(|soft| milliseconds(soft.limit)),
+            time_limit_ms: Some(milliseconds(self.bounds.deadlines.hard().limit)),
+            soft_time_limit_ms: self.bounds.deadlines.soft().map(|soft| milliseconds(soft.limit)),
             reply_to: call.reply_to.clone(),
             correlation_id: call.correlation_id.clone(),
             delivery: Delivery {
@@ -39,15 +39,15 @@ impl Host for State {
     }
 
     fn remaining_ms(&mut self) -> wasmtime::Result<u64> {
-        Ok(left(self.deadlines.hard()))
+        Ok(left(self.bounds.deadlines.hard()))
     }
 
     fn soft_remaining_ms(&mut self) -> wasmtime::Result<Option<u64>> {
-        Ok(self.deadlines.soft().map(left))
+        Ok(self.bounds.deadlines.soft().map(left))
     }
 
     fn take_soft_limit(&mut self) -> wasmtime::Result<()> {
-        self.deadlines.take_soft();
+        self.bounds.deadlines.take_soft();
         Ok(())
     }
 }

@@ -33,6 +33,9 @@ impl Host for State {
             ))
             .into());
         }
+        if !self.meter.progress() {
+            return Ok(());
+        }
         if meta.len() as u64 > self.output {
             return Err(BadProgress(format!(
                 "the details of `{state}` are larger than the limit of {} bytes",

@@ -61,6 +61,7 @@ impl State {
         };
         let sent = send(&*self.outbox).map_err(refusal)?;
         self.sendable = left;
+        self.meter.submission();
         Ok(sent)
     }
 }

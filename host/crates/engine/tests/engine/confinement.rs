@@ -110,13 +110,14 @@ async fn a_trap_names_the_functions_it_came_through() {
 
 #[tokio::test]
 async fn fuel_is_counted_where_it_is_metered() {
-    let bench = Bench::with(|c| c.metering = true);
+    let bench = Bench::new();
     let task = bench.limited(&body("", "(loop (br 0))"), |s| s.fuel = Some(10_000));
     let ended = run(&task, "[]").await;
     assert!(matches!(ended.outcome, Outcome::OverLimit(Limit::Fuel(10_000), _)), "{ended:?}");
     assert!(ended.cost.fuel.unwrap() >= 9_000, "{:?}", ended.cost);
-    let add = bench.limited(ADD, |s| s.fuel = None);
+    let add = bench.limited(ADD, |s| s.fuel = Some(u64::MAX));
     assert!(run(&add, "[1, 2]").await.cost.fuel.unwrap() < 100);
+    assert_eq!(run(&bench.task(ADD), "[1, 2]").await.cost.fuel, None, "and nowhere else");
 }
 
 #[tokio::test]

@@ -279,17 +279,14 @@ fn a_cache_that_others_can_write_is_refused() {
 }
 
 #[test]
-fn an_engine_of_other_settings_does_not_take_the_same_code() {
+fn code_that_counts_its_fuel_is_kept_apart() {
     let cache = tempfile::tempdir().unwrap();
-    let with = |metering| {
-        Bench::with(|c| {
-            c.cache = Some(cache.path().to_owned());
-            c.metering = metering;
-        })
-    };
-    with(false).load(ADD);
-    assert!(!with(true).load(ADD).from_cache);
-    assert!(with(false).load(ADD).from_cache);
+    let bench = Bench::with(|c| c.cache = Some(cache.path().to_owned()));
+    let mut metered = bench.source(ADD);
+    metered.policy.sandbox.fuel = Some(1000);
+    bench.load(ADD);
+    assert!(!bench.engine.load(&metered).unwrap().from_cache);
+    assert!(bench.engine.load(&metered).unwrap().from_cache && bench.load(ADD).from_cache);
 }
 
 #[test]

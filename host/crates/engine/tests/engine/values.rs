@@ -263,7 +263,7 @@ async fn args_and_kwargs_take_what_is_left() {
 
 #[tokio::test]
 async fn five_megabytes_go_in_and_out() {
-    let bench = Bench::with(|c| c.largest_memory = 64 << 20);
+    let bench = Bench::new();
     let task = bench.limited(&echo("", "(list u8)"), |s| {
         s.memory = 64 << 20;
         s.output = 8 << 20;
