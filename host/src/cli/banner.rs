@@ -80,6 +80,7 @@ pub(super) fn limits(policy: &TaskPolicy) -> String {
     let submit = &handling.submit.names;
     let further = [
         sandbox.soft_time.map(|time| format!("soft:{}", show_duration(time))),
+        sandbox.cpu.map(|time| format!("cpu:{}", show_duration(time))),
         sandbox.fuel.map(|fuel| format!("fuel:{fuel}")),
         handling.rate_limit.map(|rate| format!("rate:{}", show_rate(rate))),
         handling.concurrency.map(|number| format!("concurrency:{number}")),

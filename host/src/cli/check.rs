@@ -9,8 +9,9 @@ use umbel_task::policy::{Acks, TaskPolicy};
 use umbel_task::runner::Task;
 
 use super::banner::limits;
+use super::bill;
 use crate::fault::{Code, Fault, redact};
-use crate::settings::units::{show_duration, show_rate, show_size};
+use crate::settings::units::{about_size, show_duration, show_rate, show_size};
 use crate::settings::{Settings, variable};
 use crate::{loading, out, privileges};
 
@@ -107,6 +108,8 @@ fn describe(file: &str, plugin: &Plugin) -> String {
     let mut text = format!("{file}: plugin {}, {count}, {cached}\n", plugin.version);
     for task in &plugin.tasks {
         text += &task_text(task, "  ");
+        text += &format!("      starts with {}\n", start_text(task));
+        text += &format!("      limits {}\n", bill::limits_line(task.policy()));
     }
     for (function, why) in &plugin.skipped {
         text += &format!("  not a task: {function}: {why}\n");
@@ -124,6 +127,23 @@ fn task_text(task: &LoadedTask, indent: &str) -> String {
         text += &format!("{indent}    {}\n", line.trim());
     }
     text
+}
+
+/// What a run has before its first instruction, each amount beside its limit.
+fn start_text(task: &LoadedTask) -> String {
+    let Some(start) = task.start() else { return "what is only known when it runs".to_owned() };
+    let limits = &task.policy().sandbox;
+    format!(
+        "memory {} of {}, memories {} of {}, tables {} of {}, table-elements {} of {}",
+        about_size(start.memory),
+        show_size(limits.memory),
+        start.memories,
+        limits.memories,
+        start.tables,
+        limits.tables,
+        start.table_elements,
+        limits.table_elements
+    )
 }
 
 fn plugin_json(file: &str, plugin: &Plugin) -> Value {
@@ -166,6 +186,7 @@ fn task_json(task: &LoadedTask) -> Value {
         },
         "rate_limit": handling.rate_limit.map(show_rate),
         "submit": handling.submit.names,
+        "amounts": bill::limits(task.policy()),
         "limits": {
             "time": show_duration(sandbox.time),
             "soft_time": sandbox.soft_time.map(show_duration),

@@ -10,16 +10,15 @@ use tokio_util::sync::CancellationToken;
 use umbel_engine::{LoadedTask, Plugin};
 use umbel_protocol::canvas::result_tuple;
 use umbel_task::call::Call;
-use umbel_task::outcome::{Cost, Ended, Failure, Kind, Limit, Outcome, Traceback};
-use umbel_task::policy::Sandbox;
+use umbel_task::outcome::{Ended, Failure, Kind, Limit, Outcome, Traceback};
 use umbel_task::runner::{Level, LogLine, Outbox, OutboxError, Source, Submission, Task};
 use umbel_value::Value;
 
 use super::arguments::{self, Arguments};
-use super::render;
+use super::{bill, render};
 use crate::fault::{Code, Fault};
 use crate::out::Progress;
-use crate::settings::units::{about_duration, about_size, show_duration, show_size};
+use crate::settings::units::{show_duration, show_size};
 use crate::settings::{Settings, nearest, variable};
 use crate::{loading, out, privileges};
 
@@ -71,16 +70,15 @@ pub(super) fn run(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> 
     let runtime = super::small_runtime()?;
     let ended = runtime.block_on(run_once(Arc::clone(&task), call))?;
     engine.close();
-    let sandbox = &task.policy().sandbox;
     if settings.json {
-        out::json(&report(&task, &ended, sandbox))?;
+        out::json(&report(&task, &ended))?;
         return Ok(exit(&ended.outcome));
     }
     match &ended.outcome {
         Outcome::Done(value) => render::value(value, args.output.as_deref())?,
         other => out::note(&explain(other)),
     }
-    out::note(&bill(&ended.cost, sandbox));
+    out::note(&bill::text(&ended.cost, task.policy()));
     Ok(exit(&ended.outcome))
 }
 
@@ -192,56 +190,19 @@ fn over(limit: &Limit) -> String {
     }
 }
 
-/// What it used, each beside its limit.
-fn bill(cost: &Cost, limits: &Sandbox) -> String {
-    let fuel = cost.fuel.map_or("-".to_owned(), |fuel| fuel.to_string());
-    let fuel_limit = limits.fuel.map_or("off".to_owned(), |fuel| fuel.to_string());
-    let wall_limit = match limits.soft_time {
-        Some(soft) => format!("{} soft:{}", show_duration(limits.time), show_duration(soft)),
-        None => show_duration(limits.time),
-    };
-    let rows = [
-        ("wall", about_duration(cost.wall), wall_limit),
-        ("cpu", about_duration(cost.cpu), "-".to_owned()),
-        ("fuel", fuel, fuel_limit),
-        ("memory", about_size(cost.memory), show_size(limits.memory)),
-        ("output", about_size(cost.output), show_size(limits.output)),
-        ("log", about_size(cost.log), show_size(limits.log)),
-    ];
-    let mut text = format!("{:8}{:>12}  {:>10}", "", "used", "limit");
-    for (name, used, limit) in rows {
-        text += &format!("\n{name:8}{used:>12}  {limit:>10}");
-    }
-    text
-}
-
-fn report(task: &LoadedTask, ended: &Ended, limits: &Sandbox) -> serde_json::Value {
+fn report(task: &LoadedTask, ended: &Ended) -> serde_json::Value {
     let result = match &ended.outcome {
         Outcome::Done(value) => json!({ "state": "SUCCESS", "result": render::json(value) }),
         Outcome::Ignored => json!({ "state": "IGNORED" }),
         Outcome::Retry { .. } => json!({ "state": "RETRY", "error": explain(&ended.outcome) }),
         other => json!({ "state": "FAILURE", "error": explain(other) }),
     };
-    let cost = &ended.cost;
     json!({
         "task": task.signature().name.as_str(),
         "plugin": task.version().to_string(),
         "ending": result,
-        "bill": {
-            "wall_ms": cost.wall.as_secs_f64() * 1e3,
-            "cpu_ms": cost.cpu.as_secs_f64() * 1e3,
-            "fuel": cost.fuel,
-            "memory_bytes": cost.memory,
-            "output_bytes": cost.output,
-            "log_bytes": cost.log,
-        },
-        "limits": {
-            "wall_ms": limits.time.as_secs_f64() * 1e3,
-            "fuel": limits.fuel,
-            "memory_bytes": limits.memory,
-            "output_bytes": limits.output,
-            "log_bytes": limits.log,
-        },
+        "bill": bill::used(&ended.cost, task.policy()),
+        "limits": bill::limits(task.policy()),
     })
 }
 

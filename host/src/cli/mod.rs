@@ -2,6 +2,7 @@
 
 mod arguments;
 mod banner;
+mod bill;
 mod call;
 mod check;
 mod dead_letter;

@@ -36,6 +36,47 @@ fn add(engine: &Engine, file: &Path) -> Arc<LoadedTask> {
     task.expect("it has an `add`").clone()
 }
 
+/// Computes and touches memory for some ten milliseconds, as guests do that are not asked to wait.
+const CRUNCH: &str = r#"(component
+    (core module $m
+        (memory 1)
+        (func (export "crunch") (param i32) (result i64) (local $sum i64) (local $at i32)
+            (loop $on
+                (local.set $at (i32.and (i32.mul (local.get 0) (i32.const 40503)) (i32.const 65528)))
+                (i64.store (local.get $at)
+                    (i64.add (i64.load (local.get $at)) (i64.extend_i32_u (local.get 0))))
+                (if (i32.and (local.get 0) (i32.const 1))
+                    (then (local.set $sum (i64.xor (local.get $sum) (i64.load (local.get $at)))))
+                    (else (local.set $sum (i64.add (local.get $sum) (i64.const 1)))))
+                (br_if $on (local.tee 0 (i32.sub (local.get 0) (i32.const 1)))))
+            (local.get $sum)))
+    (core instance $i (instantiate $m))
+    (func (export "crunch") (param "rounds" u32) (result s64)
+        (canon lift (core func $i "crunch"))))"#;
+
+/// The same work with and without counting its fuel.
+fn metering(criterion: &mut Criterion) {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
+    let engine = Engine::new(&EngineConfig::default()).expect("the engine starts");
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let file = folder.path().join("crunch.wasm");
+    std::fs::write(&file, wat::parse_str(CRUNCH).expect("it is WAT")).expect("it can be written");
+    let call = Call { args: vec![Value::Int(5_000_000)], ..Call::default() };
+    for (name, fuel) in [("off", None), ("counted", Some(u64::MAX))] {
+        let mut source = PluginSource::file(&file);
+        source.policy.sandbox.fuel = fuel;
+        let plugin = engine.load(&source).unwrap_or_else(|e| panic!("{e}"));
+        let task = plugin.tasks.first().expect("it has a task");
+        criterion.bench_function(&format!("crunch, fuel {name}"), |bencher| {
+            bencher.to_async(&runtime).iter(|| async {
+                let stop = CancellationToken::new();
+                let ended = task.run_here(call.clone(), Arc::new(Silent), stop).await;
+                assert!(matches!(ended.outcome, Outcome::Done(_)), "{ended:?}");
+            });
+        });
+    }
+}
+
 fn runs(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
     let engine = Engine::new(&EngineConfig::default()).expect("the engine starts");
@@ -67,5 +108,5 @@ fn runs(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, runs);
+criterion_group!(benches, runs, metering);
 criterion_main!(benches);

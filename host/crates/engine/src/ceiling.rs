@@ -75,23 +75,45 @@ pub(crate) fn policies(source: &PluginSource) -> impl Iterator<Item = &TaskPolic
     std::iter::once(&source.policy).chain(source.tasks.iter().map(|(_, policy)| policy))
 }
 
-/// Refuses a component that is larger from its start than its task may grow.
-pub(crate) fn fits(component: &Component, sandbox: &Sandbox, task: &str) -> Result<(), Refusal> {
-    let Some(needs) = component.resources_required() else { return Ok(()) };
-    let memory = needs.max_initial_memory_size.unwrap_or(0).saturating_mul(64 << 10);
-    let table = needs.max_initial_table_size.unwrap_or(0);
-    let rows = [
-        ("memory", "bytes of memory", memory, sandbox.memory),
-        ("memories", "memories", needs.num_memories.into(), sandbox.memories.into()),
-        ("tables", "tables", needs.num_tables.into(), sandbox.tables.into()),
-        ("table-elements", "elements in a table", table, sandbox.table_elements.into()),
-    ];
-    match rows.into_iter().find(|(_, _, needed, most)| needed > most) {
-        None => Ok(()),
-        Some((name, what, needed, most)) => Err((
-            format!("starts with {needed} {what}, but `{task}` may only use {most}"),
-            Some(format!("raise its limit `{name}`")),
-        )),
+/// What a run has before its first instruction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// Bytes of the largest memory.
+    pub memory: u64,
+    pub memories: u32,
+    pub tables: u32,
+    /// Elements of the largest table.
+    pub table_elements: u64,
+}
+
+impl Start {
+    /// `None` where it is only known at instantiation.
+    pub(crate) fn of(component: &Component) -> Option<Self> {
+        let needs = component.resources_required()?;
+        Some(Self {
+            memory: needs.max_initial_memory_size.unwrap_or(0).saturating_mul(64 << 10),
+            memories: needs.num_memories,
+            tables: needs.num_tables,
+            table_elements: needs.max_initial_table_size.unwrap_or(0),
+        })
+    }
+
+    /// Refuses a component that is larger from its start than its task may grow.
+    pub(crate) fn fits(&self, sandbox: &Sandbox, task: &str) -> Result<(), Refusal> {
+        let elements = (self.table_elements, sandbox.table_elements.into());
+        let rows = [
+            ("memory", "bytes of memory", (self.memory, sandbox.memory)),
+            ("memories", "memories", (self.memories.into(), sandbox.memories.into())),
+            ("tables", "tables", (self.tables.into(), sandbox.tables.into())),
+            ("table-elements", "elements in a table", elements),
+        ];
+        match rows.into_iter().find(|(_, _, (needed, most))| needed > most) {
+            None => Ok(()),
+            Some((name, what, (needed, most))) => Err((
+                format!("starts with {needed} {what}, but `{task}` may only use {most}"),
+                Some(format!("raise its limit `{name}`")),
+            )),
+        }
     }
 }
 

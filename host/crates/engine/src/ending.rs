@@ -172,6 +172,10 @@ fn uncommon(error: &wasmtime::Error, sandbox: &Sandbox, traceback: Option<String
             ),
         };
     }
+    if root.contains("resource limit exceeded: instance") {
+        let what = format!("more than {} core instances", sandbox.instances);
+        return Outcome::OverLimit(Limit::HostCalls(what), traceback);
+    }
     if root.contains("resource table has no free keys") {
         let what = format!("more than {} handles held", sandbox.handles);
         return Outcome::OverLimit(Limit::HostCalls(what), traceback);

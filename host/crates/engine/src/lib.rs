@@ -27,7 +27,7 @@ mod ticker;
 mod value;
 
 pub use catalog::{Catalog, CatalogError};
-pub use ceiling::Ceiling;
+pub use ceiling::{Ceiling, Start};
 pub use config::{Engine, EngineConfig, EngineError};
 pub use load::{LoadError, LoadedTask, Plugin, PluginSource};
 pub use signature::{Param, Signature};

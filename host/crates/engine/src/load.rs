@@ -16,7 +16,7 @@ use umbel_task::runner::{Outbox, Task};
 use wasmtime::component::{Component, InstancePre};
 
 use crate::cache::hex;
-use crate::ceiling::{fits, limit_named, policies};
+use crate::ceiling::{Start, limit_named, policies};
 use crate::config::{Flavour, Shared};
 use crate::describe::describe;
 use crate::grants::granted;
@@ -99,6 +99,11 @@ impl LoadedTask {
     /// Its name, parameters and result.
     pub fn signature(&self) -> &Signature {
         &self.signature
+    }
+
+    /// What a run has before its first instruction; `None` where only a run can tell.
+    pub fn start(&self) -> Option<Start> {
+        Start::of(self.core.pre.component())
     }
 
     /// Like `Task::run`, but on the caller's runtime and thread: for benchmarks, where the way to
@@ -307,7 +312,9 @@ fn core(base: &Base<'_>, function: &Function) -> Result<Core, Refusal> {
     let path = path(function);
     let component = pre.component();
     shared.ceiling().covers(&policy.sandbox, &path)?;
-    fits(component, &policy.sandbox, &path)?;
+    if let Some(start) = Start::of(component) {
+        start.fits(&policy.sandbox, &path)?;
+    }
     let instance = function
         .interface
         .as_ref()

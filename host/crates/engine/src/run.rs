@@ -154,7 +154,7 @@ fn store(core: &Core, state: State) -> Store<State> {
     let sandbox = &core.policy.sandbox;
     let mut store = Store::new(&core.flavour.engine, state);
     store.limiter(|state| &mut state.limits);
-    store.set_hostcall_fuel(usize::try_from(host_call_bytes(sandbox.output)).unwrap_or(usize::MAX));
+    store.set_hostcall_fuel(usize::try_from(host_call_bytes(core)).unwrap_or(usize::MAX));
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(tick);
     if core.flavour.metered {
@@ -165,11 +165,12 @@ fn store(core: &Core, state: State) -> Store<State> {
     store
 }
 
-/// Bytes one host call or one result may copy out of a guest. A list costs the size of its items
-/// on the host's side, which for bytes is what one boxed value takes.
-fn host_call_bytes(output: u64) -> u64 {
-    let boxed = size_of::<Val>() as u64;
-    output.saturating_mul(boxed).saturating_add(1 << 20)
+/// Bytes one host call or one result may copy out of a guest, so that none takes long. An item of a
+/// result's list costs what its box takes on the host's side.
+fn host_call_bytes(core: &Core) -> u64 {
+    let output = core.policy.sandbox.output;
+    let times = if core.function.give.holds_lists() { size_of::<Val>() as u64 } else { 1 };
+    output.saturating_mul(times).saturating_add(1 << 20)
 }
 
 /// Called from inside a computing guest once a tick.

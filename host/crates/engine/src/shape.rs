@@ -128,6 +128,20 @@ impl Parameter {
 }
 
 impl Shape {
+    fn holds_lists(&self) -> bool {
+        match self {
+            Self::Bytes | Self::List(_) | Self::FixedList(..) => true,
+            Self::Tuple(shapes) => shapes.iter().any(Self::holds_lists),
+            Self::Record(fields) => fields.iter().any(|field| field.shape.holds_lists()),
+            Self::Variant(cases) => {
+                cases.iter().filter_map(|case| case.shape.as_ref()).any(Self::holds_lists)
+            }
+            Self::Option(inner) => inner.holds_lists(),
+            Self::Result(ok, err) => [ok, err].into_iter().flatten().any(|s| s.holds_lists()),
+            _ => false,
+        }
+    }
+
     /// What a Python caller gives or gets.
     pub(crate) fn python(&self) -> String {
         match self {
@@ -174,6 +188,21 @@ impl Shape {
 }
 
 impl Give {
+    /// True if a list is anywhere in it: the host holds each item in a box of its own.
+    pub(crate) fn holds_lists(&self) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Value(shape) => shape.holds_lists(),
+            Self::Result { ok, err } => {
+                let complaint = match err {
+                    Complaint::Other(shape) => shape.holds_lists(),
+                    Complaint::Nothing | Complaint::Text | Complaint::Ending(_) => false,
+                };
+                complaint || ok.as_ref().is_some_and(Shape::holds_lists)
+            }
+        }
+    }
+
     /// What a Python caller gets.
     pub(crate) fn python(&self) -> String {
         match self {
