@@ -3,8 +3,7 @@
 mod compression;
 mod yaml;
 
-use std::borrow::Cow;
-
+use bytes::Bytes;
 use umbel_value::Value;
 
 pub use compression::Compression;
@@ -112,24 +111,50 @@ pub(crate) fn open_accepting(
     raw: &RawMessage,
     accept: &[Serializer],
 ) -> Result<(Body, Content), DecodeError> {
+    let (bytes, content) = unpack_accepting(raw, accept)?;
+    Ok((read(bytes, content)?, content))
+}
+
+/// A body that is unpacked and not read.
+pub(crate) enum Packed {
+    Bytes(Bytes),
+    Opaque,
+    Empty,
+}
+
+/// Reads an unpacked body.
+pub(crate) fn read(packed: Packed, content: Content) -> Result<Body, DecodeError> {
+    match packed {
+        Packed::Opaque => Ok(Body::Opaque),
+        Packed::Empty => Ok(Body::Empty),
+        Packed::Bytes(bytes) => {
+            content.serializer.read(&bytes).map(Body::Value).map_err(DecodeError::Undecodable)
+        }
+    }
+}
+
+/// As [`open_accepting`], but for the reading.
+pub(crate) fn unpack_accepting(
+    raw: &RawMessage,
+    accept: &[Serializer],
+) -> Result<(Packed, Content), DecodeError> {
     let content_type = raw.properties.content_type.as_deref().unwrap_or_default();
     if matches!(content_type, "" | "application/data" | "application/text") {
-        return Ok((Body::Opaque, Content::default()));
+        return Ok((Packed::Opaque, Content::default()));
     }
     let known = Serializer::ALL.into_iter().find(|one| one.content_type() == content_type);
     let serializer =
         known.filter(|one| accept.contains(one)).ok_or_else(|| disallowed(content_type))?;
     let mut content = Content { serializer, compression: None };
     if raw.body.is_empty() {
-        return Ok((Body::Empty, content));
+        return Ok((Packed::Empty, content));
     }
     content.compression = compression(raw)?;
     let bytes = match content.compression {
-        Some(compression) => Cow::Owned(unpack(compression, &raw.body)?),
-        None => Cow::Borrowed(raw.body.as_ref()),
+        Some(compression) => unpack(compression, &raw.body)?.into(),
+        None => raw.body.clone(),
     };
-    let value = serializer.read(&bytes).map_err(DecodeError::Undecodable)?;
-    Ok((Body::Value(value), content))
+    Ok((Packed::Bytes(bytes), content))
 }
 
 fn compression(raw: &RawMessage) -> Result<Option<Compression>, DecodeError> {

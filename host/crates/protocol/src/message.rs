@@ -1,5 +1,6 @@
 //! What a worker sees of a task message (PROTOCOL sections 1.1 to 1.3).
 
+mod chain;
 mod read;
 mod write;
 
@@ -9,6 +10,7 @@ use umbel_value::{Map, Value};
 use crate::body::Content;
 use crate::time::Timestamp;
 
+pub use chain::{Chain, Unread};
 pub(crate) use read::arguments;
 
 /// A message as a transport carries it: properties, headers and an unopened body.
@@ -108,7 +110,7 @@ pub struct Embed {
     pub callbacks: Option<Value>,
     pub errbacks: Option<Value>,
     /// Remaining steps in reverse order: the next one is the last.
-    pub chain: Option<Value>,
+    pub chain: Option<Chain>,
     pub chord: Option<Value>,
     /// Keys that have no field above.
     pub other: Map,

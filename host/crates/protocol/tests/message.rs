@@ -155,7 +155,7 @@ fn an_empty_embed_list_is_not_null() {
         br#"[[], {}, {"chain": [], "callbacks": null, "more": 1}]"#,
     );
     let embed = Message::decode(&wire).unwrap().embed;
-    assert_eq!((embed.chain, embed.callbacks), (Some(Value::List(vec![])), None));
+    assert_eq!((embed.chain, embed.callbacks), (Some(Value::List(vec![]).into()), None));
     assert_eq!(embed.other.get("more"), Some(&1.into()));
 }
 

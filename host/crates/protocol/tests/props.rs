@@ -96,7 +96,7 @@ fn embeds(serializer: Serializer) -> impl Strategy<Value = Embed> {
         |(callbacks, errbacks, chain, chord, other)| Embed {
             callbacks,
             errbacks,
-            chain,
+            chain: chain.map(Into::into),
             chord,
             other,
         },

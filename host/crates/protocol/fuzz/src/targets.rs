@@ -62,7 +62,7 @@ pub fn signature(data: &[u8]) {
     task.group = Some("group".to_owned());
     task.embed.callbacks = Some(list.clone());
     task.embed.errbacks = Some(list.clone());
-    task.embed.chain = Some(list.clone());
+    task.embed.chain = Some(list.clone().into());
     task.embed.chord = Some(value.clone());
     let _ = canvas::abandon(&task);
     planned(None, |sender| canvas::apply(&value, &[1.into()], &Map::new(), sender));

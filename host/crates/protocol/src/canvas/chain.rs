@@ -42,7 +42,7 @@ impl Planner<'_, '_> {
         rest.extend(steps.rev().map(Signature::into_value));
         options.insert("chain".to_owned(), rest.into());
         let args = if chain.immutable { chain.args } else { [call.args, chain.args].concat() };
-        let sent = self.apply(first, Call { args, kwargs: call.kwargs, options })?;
+        let sent = self.apply(first, Call { args, kwargs: call.kwargs, options, tail: None })?;
         Ok(sent.map(|sent| Sent { result, ..sent }))
     }
 

@@ -50,7 +50,7 @@ impl Planner<'_, '_> {
         let mut options = merged(header.options, options);
         take(&mut options, &["task_id", "chord", "group_id", "group_index"]);
         let header = Header { counted: Some(group), body: body.into_value() };
-        self.send_members(signatures, Some(header), Call { args, kwargs, options })?;
+        self.send_members(signatures, Some(header), Call { args, kwargs, options, tail: None })?;
         result.after(reference.clone());
         Ok(Some(Sent { child: reference.unwrapped(), result }))
     }

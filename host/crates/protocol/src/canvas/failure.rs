@@ -11,7 +11,8 @@ use crate::signature::{Kind, several};
 /// See [`super::abandon`].
 pub(super) fn chain(message: &Message) -> Vec<Abandoned> {
     let mut lost = Lost { list: Vec::new(), original: false };
-    lost.steps(message.embed.chain.as_ref());
+    let chain = message.embed.chain.as_ref().and_then(|chain| chain.value().ok());
+    lost.steps(chain.as_ref());
     lost.list
 }
 

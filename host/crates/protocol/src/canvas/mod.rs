@@ -94,7 +94,7 @@ pub fn apply(
     kwargs: &Map,
     sender: &mut Sender<'_>,
 ) -> Result<Plan, CanvasError> {
-    let call = Call { args: args.to_vec(), kwargs: kwargs.clone(), options: Map::new() };
+    let call = Call { args: args.to_vec(), kwargs: kwargs.clone(), ..Call::default() };
     plan(sender, |planner| planner.start(Signature::read(signature.clone())?, call))
 }
 
@@ -115,11 +115,15 @@ pub fn follow(value: &Value, sender: &mut Sender<'_>) -> Result<Plan, CanvasErro
         for callback in callbacks {
             planner.start(callback, call())?;
         }
-        let mut chain = replace::chain_of(task)?;
-        let Some(next) = chain.pop() else { return Ok(()) };
+        let Some((next, rest)) = replace::next_of(task)? else { return Ok(()) };
+        let next = Signature::read(next)?;
         let mut call = call();
-        call.options.insert("chain".to_owned(), chain.into());
-        planner.start(Signature::read(next)?, call)
+        if next.kind == Kind::Task && !next.options.contains_key("chain") {
+            call.tail = Some(rest);
+        } else {
+            call.options.insert("chain".to_owned(), rest.value().map_err(CanvasError)?);
+        }
+        planner.start(next, call)
     })
 }
 

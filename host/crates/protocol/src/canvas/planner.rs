@@ -5,7 +5,7 @@ use umbel_value::{Map, Value};
 
 use super::reference::Reference;
 use super::{CanvasError, MAX_MESSAGES, Plan, Sender, Step};
-use crate::message::{Message, Route};
+use crate::message::{Chain, Message, Route};
 use crate::signature::{self, Kind, Signature};
 
 /// Canvas in canvas in canvas: no deeper than this.
@@ -21,6 +21,8 @@ pub(super) struct Call {
     pub(super) args: Vec<Value>,
     pub(super) kwargs: Map,
     pub(super) options: Map,
+    /// The steps after it, where they need not be read: only for a single task.
+    pub(super) tail: Option<Chain>,
 }
 
 /// Where a signature stands in a canvas; it takes from this what it does not say itself.
@@ -144,7 +146,12 @@ impl<'a, 'b> Planner<'a, 'b> {
         times: usize,
     ) -> Result<(), CanvasError> {
         let weight = values.into_iter().map(weight).fold(0, usize::saturating_add);
-        self.weight = self.weight.saturating_add(weight.saturating_mul(times));
+        self.charge_bytes(weight.saturating_mul(times))
+    }
+
+    /// As [`Planner::charge`], of what is known by its size alone.
+    pub(super) fn charge_bytes(&mut self, weight: usize) -> Result<(), CanvasError> {
+        self.weight = self.weight.saturating_add(weight);
         if self.weight > MAX_WEIGHT {
             return Err(CanvasError(format!(
                 "the messages of one canvas hold more than {} MiB",

@@ -7,7 +7,7 @@ use super::chord::link;
 use super::group::parts;
 use super::planner::{Call, Planner, expand};
 use super::{CanvasError, parent};
-use crate::message::Message;
+use crate::message::{Chain, Message};
 use crate::names;
 use crate::signature::{self, Kind, Signature};
 
@@ -152,7 +152,17 @@ fn membership(task: &Message) -> [(String, Value); 4] {
 
 /// The remaining steps of a task's chain, the next one last.
 pub(super) fn chain_of(task: &Message) -> Result<Vec<Value>, CanvasError> {
-    signature::list(task.embed.chain.clone().unwrap_or_default(), "the chain of the message")
+    let Some(chain) = &task.embed.chain else { return Ok(Vec::new()) };
+    signature::list(chain.value().map_err(CanvasError)?, "the chain of the message")
+}
+
+/// The next step of a task's chain, and those after it.
+pub(super) fn next_of(task: &Message) -> Result<Option<(Value, Chain)>, CanvasError> {
+    if let Some(Chain::Unread(unread)) = &task.embed.chain {
+        return unread.pop().map_err(CanvasError);
+    }
+    let mut steps = chain_of(task)?;
+    Ok(steps.pop().map(|next| (next, Chain::Read(steps.into()))))
 }
 
 /// Callbacks, or the only one.

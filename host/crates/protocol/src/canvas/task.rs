@@ -6,7 +6,7 @@ use super::CanvasError;
 use super::planner::{Call, Planner};
 use super::reference::Reference;
 use crate::body::{Compression, Content, Serializer};
-use crate::message::{Embed, Message, Route, Version};
+use crate::message::{Chain, Embed, Message, Route, Version};
 use crate::repr;
 use crate::signature::{self, Kind, Signature, merged, wrong};
 use crate::time::Timestamp;
@@ -51,8 +51,12 @@ impl Planner<'_, '_> {
             kwargs.extend(call.kwargs);
         }
         self.charge(options.values().chain(&args).chain(kwargs.values()), 1)?;
+        self.charge_bytes(call.tail.as_ref().map_or(0, Chain::unread))?;
         let route = self.route(&task, kind, &kwargs, &options)?;
-        let message = self.message(task, args, kwargs, options)?;
+        let mut message = self.message(task, args, kwargs, options)?;
+        if call.tail.is_some() {
+            message.embed.chain = call.tail;
+        }
         let reference = Reference::task(message.id.clone());
         self.send(route, message)?;
         Ok(reference)
@@ -177,7 +181,7 @@ fn embed(options: &mut Map) -> Result<Embed, CanvasError> {
     Ok(Embed {
         callbacks: list("link")?,
         errbacks: list("link_error")?,
-        chain: list("chain")?,
+        chain: list("chain")?.map(Chain::Read),
         chord: match options.shift_remove("chord").unwrap_or_default() {
             Value::Null => None,
             chord @ Value::Map(_) => Some(chord),

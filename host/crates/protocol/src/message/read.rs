@@ -1,9 +1,11 @@
 //! Wire to message.
 
+use bytes::Bytes;
+use umbel_value::json::{JsonError, Reader};
 use umbel_value::{Map, Tag, Value};
 
-use super::{DecodeError, Embed, Message, RawMessage, Version};
-use crate::body::{self, Body, Serializer};
+use super::{Chain, DecodeError, Embed, Message, RawMessage, Unread, Version};
+use crate::body::{self, Body, Packed, Serializer};
 use crate::time::Timestamp;
 use crate::v1;
 
@@ -18,8 +20,18 @@ impl Message {
         raw: &RawMessage,
         accept: &[Serializer],
     ) -> Result<Message, DecodeError> {
-        let (body, content) = body::open_accepting(raw, accept)?;
-        if !raw.headers.contains_key("task") {
+        let (packed, content) = body::unpack_accepting(raw, accept)?;
+        let known = raw.headers.contains_key("task");
+        if let Packed::Bytes(bytes) = &packed
+            && known
+            && content.serializer == Serializer::Json
+            && let Some((args, kwargs, embed)) = json_parts(bytes)
+        {
+            let message = Message::from_headers(raw, &raw.headers, Version::V2)?;
+            return Ok(Message { args, kwargs, embed, content, ..message });
+        }
+        let body = body::read(packed, content)?;
+        if !known {
             return v1::decode(raw, body, content);
         }
         let body = match body {
@@ -157,6 +169,48 @@ pub(crate) fn arguments(args: Value, kwargs: Value) -> Result<(Vec<Value>, Map),
     }
 }
 
+/// The three parts of a body of protocol 2 in JSON, with the chain unread; `None` for what is written
+/// otherwise or wrong, and has to be looked at more closely.
+fn json_parts(bytes: &Bytes) -> Option<(Vec<Value>, Map, Embed)> {
+    let mut reader = Reader::new(bytes).ok()?;
+    let (mut args, mut kwargs, mut embed) = (None, None, None);
+    let mut part = 0;
+    let read = reader.array(|reader| {
+        part += 1;
+        match part {
+            1 => args = Some(reader.value()?),
+            2 => kwargs = Some(reader.value()?),
+            3 => embed = Some(json_embed(reader, bytes)?),
+            _ => return Err(reader.error("a fourth part")),
+        }
+        Ok(())
+    });
+    read.and_then(|()| reader.end()).ok()?;
+    match (args?, kwargs?) {
+        (Value::List(args), Value::Map(kwargs)) => Some((args, kwargs, embed?)),
+        _ => None,
+    }
+}
+
+fn json_embed(reader: &mut Reader<'_>, source: &Bytes) -> Result<Embed, JsonError> {
+    let mut embed = Embed::default();
+    let given = |value: Value| Some(value).filter(|value| !value.is_null());
+    reader.object(|reader, key| {
+        match &*key {
+            "callbacks" => embed.callbacks = given(reader.value()?),
+            "errbacks" => embed.errbacks = given(reader.value()?),
+            "chord" => embed.chord = given(reader.value()?),
+            "chain" if reader.peek() == Some(b'[') => {
+                embed.chain = Some(Chain::Unread(Unread::take(reader, source)?));
+            }
+            "chain" => embed.chain = given(reader.value()?).map(Chain::Read),
+            _ => drop(embed.other.insert(key.into_owned(), reader.value()?)),
+        }
+        Ok(())
+    })?;
+    Ok(embed)
+}
+
 /// The three parts of a body of protocol 2.
 fn parts(body: Value) -> Result<(Vec<Value>, Map, Embed), String> {
     let items = match body {
@@ -175,7 +229,7 @@ fn parts(body: Value) -> Result<(Vec<Value>, Map, Embed), String> {
     let mut embed = Embed {
         callbacks: take("callbacks"),
         errbacks: take("errbacks"),
-        chain: take("chain"),
+        chain: take("chain").map(Chain::Read),
         chord: take("chord"),
         other: Map::new(),
     };

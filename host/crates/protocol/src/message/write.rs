@@ -132,8 +132,10 @@ impl Message {
     fn body(&self) -> Value {
         let Embed { callbacks, errbacks, chain, chord, other } = &self.embed;
         let mut embed = Map::with_capacity(4 + other.len());
+        // It was checked when it came.
+        let chain = chain.as_ref().and_then(|chain| chain.value().ok());
         for (key, value) in
-            [("callbacks", callbacks), ("errbacks", errbacks), ("chain", chain), ("chord", chord)]
+            [("callbacks", callbacks), ("errbacks", errbacks), ("chain", &chain), ("chord", chord)]
         {
             embed.insert(key.to_owned(), value.clone().unwrap_or_default());
         }
@@ -155,15 +157,14 @@ impl Message {
         write_entries(&self.kwargs, &mut out);
         out.extend_from_slice(b"},{");
         let Embed { callbacks, errbacks, chain, chord, other } = &self.embed;
-        for (key, value) in [
-            ("\"callbacks\":", callbacks),
-            (",\"errbacks\":", errbacks),
-            (",\"chain\":", chain),
-            (",\"chord\":", chord),
-        ] {
-            out.extend_from_slice(key.as_bytes());
-            value.as_ref().unwrap_or(&Value::Null).write_json(&mut out);
+        write_optional("\"callbacks\":", callbacks.as_ref(), &mut out);
+        write_optional(",\"errbacks\":", errbacks.as_ref(), &mut out);
+        out.extend_from_slice(b",\"chain\":");
+        match chain {
+            Some(chain) => chain.write_json(&mut out),
+            None => out.extend_from_slice(b"null"),
         }
+        write_optional(",\"chord\":", chord.as_ref(), &mut out);
         if !other.is_empty() {
             out.push(b',');
             write_entries(other, &mut out);
@@ -223,6 +224,11 @@ fn write_entries(map: &Map, out: &mut Vec<u8>) {
         out.push(b':');
         value.write_json(out);
     }
+}
+
+fn write_optional(key: &str, value: Option<&Value>, out: &mut Vec<u8>) {
+    out.extend_from_slice(key.as_bytes());
+    value.unwrap_or(&Value::Null).write_json(out);
 }
 
 /// Whole seconds as an integer, as Python's clients mostly send them.

@@ -7,6 +7,7 @@ mod failing;
 mod following;
 mod recorded;
 mod replacing;
+mod tails;
 mod sending;
 
 use umbel_protocol::body::Content;

@@ -12,20 +12,24 @@ fn check_client(signature: &str, ids: &[&str], name: &str) -> canvas::Plan {
     let mut expected = recorded::tasks(name);
     for message in &mut expected {
         message.reply_to = None;
-        for value in [&mut message.embed.chain, &mut message.embed.chord].into_iter().flatten() {
-            *value = without_reply_to(std::mem::take(value));
-        }
+        forget_reply_to(message);
     }
     let plan = apply_with(signature, ids, None).unwrap();
     let mut ours = plan.clone();
     for step in &mut ours.steps {
         if let Step::Send { message, .. } = step {
-            message.embed.chain = message.embed.chain.take().map(without_reply_to);
-            message.embed.chord = message.embed.chord.take().map(without_reply_to);
+            forget_reply_to(message);
         }
     }
     check(&ours, &expected);
     plan
+}
+
+fn forget_reply_to(message: &mut Message) {
+    let embed = &mut message.embed;
+    let chain = embed.chain.take();
+    embed.chain = chain.map(|chain| without_reply_to(chain.value().unwrap()).into());
+    embed.chord = embed.chord.take().map(without_reply_to);
 }
 
 /// Also without nulls in options, which Celery's groups have and which mean nothing.

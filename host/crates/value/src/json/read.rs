@@ -1,6 +1,7 @@
 //! The parser: one pass over the bytes, no tree in between.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -63,6 +64,23 @@ impl<'a> Reader<'a> {
             Some(_) => Err(self.error("expected a value")),
             None => Err(self.error("unexpected end")),
         }
+    }
+
+    /// Any value, checked like [`Reader::value`] and left in the text; gives where it stands there.
+    /// Refuses type tags: only reading tells whether they are right.
+    pub fn skip(&mut self) -> Result<Range<usize>, JsonError> {
+        let first = self.peek();
+        let start = self.at;
+        match first {
+            Some(b'"') => drop(self.text()?),
+            Some(b'{') => self.object(|reader, key| match &*key {
+                "__type__" => Err(reader.error("a type tag")),
+                _ => reader.skip().map(drop),
+            })?,
+            Some(b'[') => self.array(|reader| reader.skip().map(drop))?,
+            _ => drop(self.value()?),
+        }
+        Ok(start..self.at)
     }
 
     /// An object; `each` gets every key and must take its value. Duplicate keys come as often as

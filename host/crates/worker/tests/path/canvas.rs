@@ -225,7 +225,7 @@ async fn a_replacement_takes_the_tasks_id_and_its_chain_and_nothing_is_stored() 
     bench.saw(&["run replace", "publish celery", "Ack"]).await;
     let other = bench.broker.sent().remove(0);
     assert_eq!((other.id, other.task.as_str()), (sent.id, "far.other"));
-    let chain = other.embed.chain.unwrap();
+    let chain = other.embed.chain.unwrap().value().unwrap();
     let next = chain.as_list().unwrap()[0].get("options").unwrap();
     assert_eq!(next.get("task_id"), Some(&"second".into()));
     assert_eq!(other.replaced_task_nesting, 1);
