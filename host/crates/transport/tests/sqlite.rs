@@ -155,7 +155,7 @@ async fn holds_all_it_finds_when_told_to() {
 #[tokio::test]
 async fn what_a_hanging_process_held_comes_again_when_its_lease_runs_out() {
     let file = File::new();
-    let broker = file.open(LONG).await;
+    let broker = file.open(Duration::from_secs(1)).await;
     publish(&broker, "q", 0..2).await;
     let hand = rusqlite::Connection::open(&file.address().path).expect("opens");
     hand.execute_batch(
@@ -185,6 +185,22 @@ async fn a_lease_lives_as_long_as_the_delivery() {
     let held = next(&mut holder).await;
     let mut other = second.consume(&["q".into()], 1).await.expect("consumes");
     assert!(timeout(lease * 4, other.next()).await.is_err(), "the lease was not renewed");
+    held.receipt.settle(Settlement::Ack).await.expect("still ours");
+}
+
+/// To others a clock that jumped ahead looks as if every lease had run out long ago.
+#[tokio::test]
+async fn a_lease_that_is_over_by_a_clock_that_jumped_takes_nothing_from_who_lives() {
+    let file = File::new();
+    let lease = Duration::from_secs(2);
+    let (first, second) = (file.open(lease).await, file.open(lease).await);
+    publish(&first, "q", 0..1).await;
+    let mut holder = first.consume(&["q".into()], 1).await.expect("consumes");
+    let held = next(&mut holder).await;
+    let mut other = second.consume(&["q".into()], 1).await.expect("consumes");
+    let hand = rusqlite::Connection::open(&file.address().path).expect("opens");
+    hand.execute("UPDATE holder SET until = until - 3600000", []).expect("jumps");
+    assert!(timeout(lease * 2, other.next()).await.is_err(), "it was taken from a living holder");
     held.receipt.settle(Settlement::Ack).await.expect("still ours");
 }
 

@@ -1,5 +1,6 @@
 //! A consumer's own task: takes messages into its window, settles, keeps the lease alive.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +54,8 @@ pub(super) struct Feed {
     due: Option<Instant>,
     /// Holders that died, or whose lease ran out.
     dead: Vec<Holder>,
+    /// Holders whose lease is over by the wall clock: the end it had, and since when we see that.
+    overdue: HashMap<i64, (i64, Instant)>,
     renewed: Instant,
     settles: Vec<Settle>,
     returns: Vec<Claim>,
@@ -102,6 +105,7 @@ impl Feed {
             look: true,
             due: None,
             dead: Vec::new(),
+            overdue: HashMap::new(),
             renewed: Instant::now(),
             settles: Vec::new(),
             returns: Vec::new(),
@@ -211,18 +215,29 @@ impl Feed {
         self.look = self.look || waiting || left == Some(Duration::ZERO);
     }
 
+    /// A lease that is over by the wall clock says little: the clock may have jumped. Who lives renews
+    /// it within a third of its length, so who has not after half of it is given up.
     async fn watch_others(&mut self) {
         let holder = self.own.holder;
         let path = self.database.path().to_owned();
-        let dead = self.database.read(move |file| {
-            let mut others = queue::others(file, holder)?;
-            others.retain(|other| {
-                other.expired
-                    || other.alive.as_ref().is_some_and(|name| alive::is_gone(&path, name))
+        let suspects = self.database.read(move |file| {
+            let others = queue::others(file, holder)?.into_iter().map(|other| {
+                let name = other.alive.as_ref();
+                (name.is_some_and(|name| alive::is_gone(&path, name)), other)
             });
-            Ok(others)
+            Ok(others.filter(|(gone, other)| *gone || other.expired).collect::<Vec<_>>())
         });
-        self.dead = dead.await.unwrap_or_default();
+        let patience = Duration::from_millis(self.own.lease_ms.unsigned_abs() / 2);
+        let before = std::mem::take(&mut self.overdue);
+        self.dead.clear();
+        for (gone, other) in suspects.await.unwrap_or_default() {
+            let known = before.get(&other.id).filter(|(until, _)| *until == other.until);
+            let since = known.map_or_else(Instant::now, |(_, since)| *since);
+            self.overdue.insert(other.id, (other.until, since));
+            if gone || since.elapsed() >= patience {
+                self.dead.push(other);
+            }
+        }
     }
 
     /// One transaction; `false` if it failed and all is still to do.
@@ -335,6 +350,9 @@ impl Round {
             queue::renew(file, self.holder, self.alive.as_deref(), lease_ms)?;
         }
         for other in self.dead {
+            if !queue::is_silent(file, &other)? {
+                continue;
+            }
             queue::release(file, other.id, true)?;
             if let Some(name) = other.alive {
                 alive::clear(&self.path, &name);

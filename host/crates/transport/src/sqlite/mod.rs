@@ -6,8 +6,8 @@
 //! into one transaction, so a sync is shared by many.
 //!
 //! *Leases.* A consumer is a holder with a lease that it renews while it lives, and a locked file
-//! that tells at once when its process died. When either is gone, whoever looks next puts the
-//! holder's messages back to their old places.
+//! that tells at once when its process died. When the lock is gone, or the lease is over and stays
+//! so while others watch, whoever looks next puts the holder's messages back to their old places.
 //!
 //! *Order.* A higher priority goes first, as on RabbitMQ; then first come, first served.
 //!

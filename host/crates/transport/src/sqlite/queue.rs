@@ -349,20 +349,33 @@ pub(super) struct Holder {
     pub(super) id: i64,
     /// The name of its sign of life.
     pub(super) alive: Option<String>,
+    /// When its lease ends, in milliseconds; another one once it was renewed.
+    pub(super) until: i64,
     pub(super) expired: bool,
 }
 
 /// All holders but this one. Only reads.
 pub(super) fn others(file: &Connection, holder: i64) -> Result<Vec<Holder>> {
     file.prepare_cached(concat!(
-        "SELECT id, alive, until <= ",
+        "SELECT id, alive, until, until <= ",
         now!(),
         " FROM holder WHERE id <> ?1"
     ))?
     .query_map([holder], |row| {
-        Ok(Holder { id: row.get(0)?, alive: row.get(1)?, expired: row.get(2)? })
+        Ok(Holder {
+            id: row.get(0)?,
+            alive: row.get(1)?,
+            until: row.get(2)?,
+            expired: row.get(3)?,
+        })
     })?
     .collect()
+}
+
+/// It did not renew its lease since it was looked at.
+pub(super) fn is_silent(file: &Connection, holder: &Holder) -> Result<bool> {
+    file.prepare_cached("SELECT EXISTS (SELECT 1 FROM holder WHERE id = ?1 AND until = ?2)")?
+        .query_row(params![holder.id, holder.until], |row| row.get(0))
 }
 
 /// One of the queues has a message. Only reads.
