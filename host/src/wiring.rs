@@ -34,7 +34,9 @@ pub(crate) fn worker_config(settings: &Settings) -> WorkerConfig {
         accept: settings.accept.clone(),
         result_extended: settings.result_options.extended,
         control: settings.remote_control,
+        park_unknown: settings.park_unknown,
         die_after: settings.die_after.clone(),
+        ..WorkerConfig::default()
     }
 }
 

@@ -23,7 +23,7 @@ limits = { time = \"1s\" }
 [plugins.sleeps]
 limits = { time = \"1s\" }
 [plugins.spams]
-allow = { submit = [\"tasks.add\", \"tasks.echo\"], submit-count = 100 }
+allow = { submit = [\"tasks.add\", \"tasks.echo\"], submit-queues = [\"nowhere\"], submit-count = 100 }
 tasks.insist = { limits = { time = \"1s\" } }
 [plugins.stalls]
 limits = { time = \"1s\" }

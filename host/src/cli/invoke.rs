@@ -8,9 +8,10 @@ use anyhow::Context;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use umbel_engine::{LoadedTask, Plugin};
-use umbel_protocol::canvas::result_tuple;
+use umbel_protocol::canvas::{names, result_tuple};
 use umbel_task::call::Call;
 use umbel_task::outcome::{Ended, Failure, Kind, Limit, Outcome, Traceback};
+use umbel_task::policy::Submit;
 use umbel_task::runner::{Level, LogLine, Outbox, OutboxError, Source, Submission, Task};
 use umbel_value::Value;
 
@@ -86,7 +87,8 @@ async fn run_once(task: Arc<LoadedTask>, call: Call) -> anyhow::Result<Ended> {
     let stop = CancellationToken::new();
     let mut progress = Progress::new();
     let name = call.name.clone();
-    let mut running = std::pin::pin!(task.run(call, Arc::new(Console), stop.clone()));
+    let console = Console { submit: task.policy().handling.submit.clone() };
+    let mut running = std::pin::pin!(task.run(call, Arc::new(console), stop.clone()));
     let mut ticks = tokio::time::interval(Progress::TICK);
     ticks.tick().await;
     loop {
@@ -206,8 +208,18 @@ fn report(task: &LoadedTask, ended: &Ended) -> serde_json::Value {
     })
 }
 
-/// What a task says, on stderr.
-struct Console;
+/// What a task says, on stderr. Nothing is sent from here; what the task may not send is refused as
+/// a worker would.
+struct Console {
+    submit: Submit,
+}
+
+impl Console {
+    fn check(&self, signature: &Value) -> Result<(), OutboxError> {
+        let denied = names(signature).into_iter().find(|name| !self.submit.allows(name));
+        denied.map_or(Ok(()), |name| Err(OutboxError::Denied(name)))
+    }
+}
 
 impl Outbox for Console {
     fn progress(&self, state: String, meta: Value) -> Result<(), OutboxError> {
@@ -236,20 +248,24 @@ impl Outbox for Console {
         out::note(&format!("[{door}] {}{fields}", line.message));
     }
 
-    // Nothing is sent from here, and whether a worker would let it be sent is the worker's to say.
     fn submit(&self, task: Submission) -> Result<String, OutboxError> {
+        if !self.submit.allows(&task.name) {
+            return Err(OutboxError::Denied(task.name));
+        }
         let (args, kwargs) = (Value::List(task.args), Value::Map(task.kwargs));
         out::note(&format!("[submit] {} {} {}", task.name, args.to_json(), kwargs.to_json()));
         Ok(uuid::Uuid::new_v4().to_string())
     }
 
     fn apply(&self, signature: Value, args: Vec<Value>) -> Result<Value, OutboxError> {
+        self.check(&signature)?;
         let args = Value::List(args).to_json();
         out::note(&format!("[apply] {} {args}", signature.to_json()));
         Ok(result_tuple(&uuid::Uuid::new_v4().to_string()))
     }
 
     fn replace(&self, signature: Value) -> Result<(), OutboxError> {
+        self.check(&signature)?;
         out::note(&format!("[replace] {}", signature.to_json()));
         Ok(())
     }

@@ -49,6 +49,8 @@ pub(crate) struct Settings {
     pub(crate) prefetch_multiplier: u16,
     pub(crate) hold_limit: usize,
     pub(crate) remote_control: bool,
+    /// Keep messages of unknown tasks instead of rejecting them.
+    pub(crate) park_unknown: bool,
     pub(crate) node: String,
     pub(crate) drain_timeout: Duration,
     pub(crate) task_events: bool,

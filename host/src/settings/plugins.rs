@@ -29,6 +29,7 @@ const GRANTS_NOT_YET: &[(&str, &str)] = &[
 
 const GRANTS: &[(&str, &str, Kind)] = &[
     ("submit", "allow.submit", Kind::List),
+    ("submit-queues", "allow.submit-queues", Kind::List),
     ("submit-count", "allow.submit-count", Kind::Count),
     ("submit-depth", "allow.submit-depth", Kind::Count),
 ];

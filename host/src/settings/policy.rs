@@ -2,6 +2,7 @@
 
 use toml::Spanned;
 use toml::de::DeValue;
+use umbel_protocol::names;
 use umbel_task::policy::{Acks, Interrupted, TaskPolicy};
 
 use super::file::Table;
@@ -91,6 +92,7 @@ pub(super) fn set(policy: &mut TaskPolicy, key: &str, text: &str) -> Result<(), 
         "tasks.rate-limit" => handling.rate_limit = units::rate(text)?,
         "tasks.concurrency" => handling.concurrency = values::amount(text)?,
         "allow.submit" => submit.names = values::list(text),
+        "allow.submit-queues" => submit.queues = queues(text)?,
         "allow.submit-count" => submit.count = values::number(text)?,
         "allow.submit-depth" => submit.depth = values::number(text)?,
         _ => return Err("is not a matter of policy".to_owned()),
@@ -111,6 +113,15 @@ fn interrupted(text: &str) -> Result<Interrupted, String> {
         "requeue" => Ok(Interrupted::Requeue),
         "retry" => Ok(Interrupted::Retry),
         other => Err(format!("`{other}` is neither `requeue` nor `retry`")),
+    }
+}
+
+/// Patterns of queues' names.
+fn queues(text: &str) -> Result<Vec<String>, String> {
+    let queues = values::list(text);
+    match queues.iter().find(|queue| names::is_reserved_queue(queue)) {
+        Some(reserved) => Err(format!("`{reserved}` is not a queue of tasks")),
+        None => Ok(queues),
     }
 }
 

@@ -113,6 +113,7 @@ impl Resolver {
             prefetch_multiplier: self.read("prefetch-multiplier", values::multiplier)?,
             hold_limit: self.read("hold-limit", values::hold_limit)?,
             remote_control: self.switch("remote-control")?,
+            park_unknown: self.read("unknown", values::unknown)?,
             node,
             drain_timeout: self.read("drain-timeout", units::duration)?,
             task_events: self.switch("task-events")?,

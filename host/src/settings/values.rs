@@ -112,6 +112,15 @@ pub(super) fn concurrency(text: &str) -> Result<usize, String> {
     }
 }
 
+/// Whether messages of unknown tasks are kept.
+pub(super) fn unknown(text: &str) -> Result<bool, String> {
+    match text {
+        "reject" => Ok(false),
+        "park" => Ok(true),
+        other => Err(format!("`{other}` is neither `reject` nor `park`")),
+    }
+}
+
 /// Messages that wait here for their time.
 pub(super) fn hold_limit(text: &str) -> Result<usize, String> {
     match text.parse::<usize>() {

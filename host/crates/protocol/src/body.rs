@@ -87,6 +87,11 @@ impl Serializer {
         }
     }
 
+    /// Why it cannot write this value. JSON can write them all.
+    pub fn refuses(self, value: &Value) -> Option<EncodeError> {
+        if self == Serializer::Json { None } else { self.write(value).err() }
+    }
+
     /// Writes one value. JSON can write them all.
     pub fn write(self, value: &Value) -> Result<Vec<u8>, EncodeError> {
         let mut out = Vec::with_capacity(256);

@@ -121,6 +121,11 @@ pub const CHORD_UNLOCK: &str = "celery.chord_unlock";
 /// Deletes expired results where the result store does not.
 pub const BACKEND_CLEANUP: &str = "celery.backend_cleanup";
 
+/// Whether a task takes signatures as its arguments, by name or by position.
+pub fn carries_signatures(task: &str) -> bool {
+    [MAP, STARMAP, CHUNKS, CHORD_UNLOCK].contains(&task)
+}
+
 /// How many levels native delayed delivery has: the binary digits of a delay in seconds
 /// (PROTOCOL 2.5).
 pub const DELAY_LEVELS: u32 = 28;
@@ -220,6 +225,28 @@ pub fn fanout_channel(database: i64, exchange: &str, routing_key: &str) -> Strin
     format!("/{database}.{exchange}{slash}{routing_key}")
 }
 
+/// Whether a queue is nobody's for tasks: remote control, events, replies and results, what delays
+/// messages, and names that are keys of something else on Redis.
+pub fn is_reserved_queue(queue: &str) -> bool {
+    const BEGINNINGS: [&str; 9] = [
+        EVENT_EXCHANGE,
+        RESULT_PREFIX,
+        GROUP_PREFIX,
+        UNACKED,
+        "celery_delayed_",
+        "_kombu.",
+        "umbel.",
+        "amq.",
+        "bcast.",
+    ];
+    queue.is_empty()
+        || queue.ends_with(".pidbox")
+        || queue.contains(SEPARATOR)
+        || BEGINNINGS.iter().any(|beginning| queue.starts_with(beginning))
+        // A client takes its replies and results under a name like this.
+        || uuid::Uuid::try_parse(queue).is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -278,6 +305,31 @@ mod tests {
         assert_eq!(delayed_pass_key(0), format!("{}0.#", "*.".repeat(27)));
         assert_eq!(delayed_binding_key("qq"), "#.qq");
         assert_eq!(delayed_binding_key("#"), "#");
+    }
+
+    #[test]
+    fn queues_that_are_not_for_tasks_are_told_from_those_that_are() {
+        for (queue, reserved) in [
+            ("celery", false),
+            ("images.high", false),
+            ("pidbox", false),
+            ("", true),
+            ("celery.pidbox", true),
+            ("w1@lab.celery.pidbox", true),
+            ("oid.reply.celery.pidbox", true),
+            ("celeryev", true),
+            ("celeryev.4f1c", true),
+            ("8d61a6d6-6a2f-3a43-b9d6-7d8c4ad6a2a1", true),
+            ("celery-task-meta-8d61", true),
+            ("celery-taskset-meta-8d61.j", true),
+            ("unacked_index", true),
+            ("_kombu.binding.celery", true),
+            ("celery_delayed_27", true),
+            ("celery\x06\x163", true),
+            ("amq.gen-x", true),
+        ] {
+            assert_eq!(is_reserved_queue(queue), reserved, "{queue}");
+        }
     }
 
     #[test]

@@ -156,6 +156,8 @@ pub struct Rate {
 pub struct Submit {
     /// Names, with `*` for any text. Empty: the interface is not granted.
     pub names: Vec<String>,
+    /// Queues it may name, with `*` for any text, beside the one where a task goes anyway.
+    pub queues: Vec<String>,
     /// Messages in one run.
     pub count: u32,
     /// Generations of tasks that send tasks.
@@ -164,8 +166,37 @@ pub struct Submit {
 
 impl Default for Submit {
     fn default() -> Self {
-        Self { names: Vec::new(), count: 1000, depth: 16 }
+        Self { names: Vec::new(), queues: Vec::new(), count: 1000, depth: 16 }
     }
+}
+
+impl Submit {
+    /// Whether a task of this name may be sent.
+    pub fn allows(&self, name: &str) -> bool {
+        self.names.iter().any(|pattern| matches(pattern, name))
+    }
+
+    /// Whether a task may be sent to this queue although it does not usually go there.
+    pub fn allows_queue(&self, queue: &str) -> bool {
+        self.queues.iter().any(|pattern| matches(pattern, queue))
+    }
+}
+
+/// Whether a name fits a pattern, in which `*` stands for any text.
+pub fn matches(pattern: &str, name: &str) -> bool {
+    let Some((head, rest)) = pattern.split_once('*') else { return pattern == name };
+    let Some(mut name) = name.strip_prefix(head) else { return false };
+    let mut pieces = rest.split('*').peekable();
+    while let Some(piece) = pieces.next() {
+        if pieces.peek().is_none() {
+            return name.ends_with(piece);
+        }
+        match name.find(piece) {
+            Some(at) => name = &name[at + piece.len()..],
+            None => return false,
+        }
+    }
+    true
 }
 
 /// When a message is acknowledged.
@@ -200,6 +231,31 @@ impl Default for Retry {
             max_backoff: Duration::from_secs(600),
             jitter: false,
             kinds: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_in_a_pattern_stands_for_any_text() {
+        let table = [
+            ("images.*", "images.make_thumb", true),
+            ("images.*", "images.", true),
+            ("images.*", "image.make_thumb", false),
+            ("*", "", true),
+            ("*.add", "tasks.add", true),
+            ("*.add", "tasks.add2", false),
+            ("a*b*c", "a-b-c", true),
+            ("a*b*c", "a-c-b", false),
+            ("tasks.add", "tasks.add", true),
+            ("tasks.add", "tasks.ad", false),
+            ("aa*aa", "aaa", false),
+        ];
+        for (pattern, name, expected) in table {
+            assert_eq!(matches(pattern, name), expected, "{pattern} {name}");
         }
     }
 }

@@ -124,6 +124,8 @@ pub enum OutboxError {
     State(String),
     #[error("this task may not send `{0}`")]
     Denied(String),
+    #[error("this task may not send to the queue `{0}`")]
+    Queue(String),
     #[error("this run has sent its {0} tasks; it may send no more")]
     TooMany(u32),
     #[error("tasks sent by tasks, {0} generations deep: no further")]

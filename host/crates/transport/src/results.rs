@@ -71,6 +71,12 @@ pub trait ResultStore: Send + Sync {
         Err(StoreError::Unsupported("groups"))
     }
 
+    /// Why it can never write this value as a result, in its serializer's words; `None` where it can.
+    fn refuses(&self, value: &Value) -> Option<String> {
+        let _ = value;
+        None
+    }
+
     /// Closes what it holds, after what was put is stored.
     async fn close(&self);
 }

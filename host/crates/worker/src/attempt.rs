@@ -15,13 +15,15 @@ use umbel_transport::delivery::{Receipt, Settlement};
 
 use crate::admit::{Refusal, expired};
 use crate::carry::{Carrier, Halt, insist};
+use crate::exception;
 use crate::hop::Hop;
 use crate::inflight::{Place, Stage};
 use crate::outbox::RunOutbox;
+use crate::parked;
 use crate::tell::Ending;
 use crate::turn::Turn;
-use crate::verdict::{self, Facts, Last, Sent, Verdict, verdict};
-use crate::worker::{Worker, now, spread};
+use crate::verdict::{self, Facts, Last, Sent, Verdict, verdict, watched};
+use crate::worker::{Worker, spread};
 
 /// A message on its way from admission to settlement.
 pub(crate) struct Attempt {
@@ -59,7 +61,7 @@ impl Attempt {
             Err(_) => return self.give_back(worker).await,
         }
         let Some(slot) = worker.slot().await else { return self.give_back(worker).await };
-        if let Some(why) = self.obsolete(&place) {
+        if let Some(why) = self.obsolete(worker, &place) {
             drop(slot);
             return self.refuse(worker, &why).await;
         }
@@ -87,10 +89,20 @@ impl Attempt {
 
     /// Ends a message that does not run.
     pub(crate) async fn refuse(self, worker: &Arc<Worker>, why: &Refusal) {
+        if *why == Refusal::Unregistered && worker.config.park_unknown {
+            return self.park(worker).await;
+        }
         let task = worker.runner.find(&self.message.task);
         let handling = task.map(|task| task.policy().handling.clone()).unwrap_or_default();
         let verdict = verdict::refusal(&self.message, &handling, why, &self.facts(worker, false));
         self.end(worker, &handling, verdict, None).await;
+    }
+
+    /// Kept until its task is here. Nothing is stored: it has not ended.
+    async fn park(self, worker: &Worker) {
+        worker.tally.ended(&self.message, &Ending::Parked, None);
+        let Attempt { message, raw, queue, receipt, .. } = self;
+        bury(worker, raw, &queue, receipt, parked::reason(&message.task), true).await;
     }
 
     /// Back to the queue, untouched.
@@ -151,8 +163,8 @@ impl Attempt {
     }
 
     /// Asked once more right before the run.
-    fn obsolete(&self, place: &Place) -> Option<Refusal> {
-        if expired(&self.message, now()) {
+    fn obsolete(&self, worker: &Worker, place: &Place) -> Option<Refusal> {
+        if expired(&self.message, worker.now()) {
             return Some(Refusal::Expired);
         }
         place.entry.revoked.is_cancelled().then_some(Refusal::Revoked)
@@ -166,7 +178,7 @@ impl Attempt {
     ) -> (Ended, Result<Sent, Halt>) {
         let handling = &task.policy().handling;
         let outbox = RunOutbox::new(worker, &self.message, &self.route, task, self.redelivered);
-        place.entry.enter_stage(Stage::Running(now()));
+        place.entry.enter_stage(Stage::Running(worker.now()));
         if handling.track_started {
             outbox.started();
         }
@@ -186,13 +198,24 @@ impl Attempt {
     ) -> Verdict {
         let terminated = place.entry.revoked.is_cancelled();
         let facts = self.facts(worker, terminated);
+        let unwritable = match &outcome {
+            Outcome::Done(value) if watched(&self.message, handling) => {
+                worker.store.as_ref().and_then(|store| store.refuses(value))
+            }
+            _ => None,
+        };
+        if let Some(why) = unwritable {
+            // Before anything is sent that would follow a success.
+            let why = exception::unwritable(why);
+            return verdict::unsendable(&self.message, handling, why, &facts);
+        }
         Carrier::new(worker, &self.message, "next")
             .plan(|sender| verdict(&self.message, handling, outcome, sent, &facts, sender))
     }
 
     fn facts<'a>(&'a self, worker: &'a Worker, terminated: bool) -> Facts<'a> {
         let recorder = worker.recorder(&self.route);
-        Facts { now: now(), route: &self.route, spread: spread(), recorder, terminated }
+        Facts { now: worker.now(), route: &self.route, spread: spread(), recorder, terminated }
     }
 
     /// Hops 7 and 8: publish, store, count in, tell, settle. The order is the delivery contract.
@@ -295,7 +318,7 @@ pub(crate) async fn bury(
         id: String::new(),
         queue: queue.to_owned(),
         reason,
-        at: now(),
+        at: worker.now(),
         parked,
         message,
     };

@@ -93,7 +93,12 @@ fn policy(does: Does) -> TaskPolicy {
     let mut handling = Handling::default();
     if matches!(does, Does::Chunks | Does::Unlock) {
         // What they send is what their own message brought.
-        handling.submit = Submit { names: vec!["*".to_owned()], count: u32::MAX, depth: u32::MAX };
+        handling.submit = Submit {
+            names: vec!["*".to_owned()],
+            count: u32::MAX,
+            depth: u32::MAX,
+            ..Submit::default()
+        };
     }
     if does == Does::Unlock {
         // It asks again until the header is done.

@@ -19,7 +19,7 @@ use crate::hop::Hop;
 use crate::ids::Ids;
 use crate::record;
 use crate::verdict::{Errbacks, Lost, Part, Verdict};
-use crate::worker::{Worker, now, spread};
+use crate::worker::{Worker, spread};
 use crate::{errback, exception};
 
 /// Why a verdict was not carried out to its end.
@@ -181,7 +181,7 @@ pub(crate) fn lend<T>(
     make(&mut Sender {
         parent: Some(parent),
         origin: &worker.config.node,
-        now: now(),
+        now: worker.now(),
         route: &|task| worker.config.route(task),
         ids,
         content: parent.content,
@@ -234,7 +234,7 @@ pub(crate) fn chords(worker: &Worker) -> Result<&Arc<dyn ResultStore>, Halt> {
 /// Sends a message, however long the broker is away.
 async fn publish(worker: &Worker, route: &Route, message: &Message) -> Result<(), Halt> {
     let mut raw = message.encode();
-    raw.properties.expiration = message.expiration(now());
+    raw.properties.expiration = message.expiration(worker.now());
     let mut backoff = Backoff::default();
     let mut refused = 0;
     loop {

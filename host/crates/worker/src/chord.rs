@@ -16,7 +16,6 @@ use umbel_value::Value;
 use crate::carry::{Carrier, Halt, Work, chords, insist, pause};
 use crate::exception;
 use crate::verdict::{self, Part};
-use crate::worker::now;
 
 /// How long a claim is held while the body is sent.
 const SENDING: Duration = Duration::from_secs(60);
@@ -115,8 +114,8 @@ impl<'c, 'a> Joining<'c, 'a> {
             }
             Err(broken) => broken,
         };
-        let abandoned = canvas::abandon_body(&self.part.body);
-        let lost = verdict::lost(abandoned, &broken.chord, &broken.original, None, now());
+        let (abandoned, now) = (canvas::abandon_body(&self.part.body), self.carrier.worker.now());
+        let lost = verdict::lost(abandoned, &broken.chord, &broken.original, None, now);
         let mut work: Vec<Work> = lost.into_iter().flat_map(Work::of_lost).collect();
         work.push(Work::EndChord(claim));
         Ok(Some(work))

@@ -92,6 +92,11 @@ pub(crate) fn worker_lost(text: String) -> Exception {
     Exception::new("billiard.exceptions", "WorkerLostError", text)
 }
 
+/// A result that its serializer cannot write, as Celery's clients see it.
+pub(crate) fn unwritable(what: String) -> Exception {
+    Exception::new("kombu.exceptions", "EncodeError", what)
+}
+
 pub(crate) fn builtin(kind: &str, text: String) -> Exception {
     Exception::new("builtins", kind, text)
 }

@@ -6,8 +6,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
-use crate::worker::now;
-
 /// How many deliveries wait; intake widens the window by as many, up to the limit.
 #[derive(Debug)]
 pub(crate) struct Held {
@@ -55,7 +53,7 @@ impl Drop for Place<'_> {
 
 /// Waits until `at`. Looks at the wall clock again every few seconds, so that a clock set back or
 /// forward is noticed.
-pub(crate) async fn until(at: Timestamp) {
+pub(crate) async fn until(at: Timestamp, now: fn() -> Timestamp) {
     loop {
         let left = Duration::try_from(at.duration_since(now())).unwrap_or(Duration::ZERO);
         if left.is_zero() {

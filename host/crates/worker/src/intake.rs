@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tracing::{error, info};
 use umbel_protocol::message::{DecodeError, Message, Properties};
 use umbel_protocol::record::ResultRecord;
@@ -15,7 +16,7 @@ use crate::attempt::{Attempt, bury, settle};
 use crate::carry::{REPEATED, put};
 use crate::hop::Hop;
 use crate::record;
-use crate::worker::{Worker, now};
+use crate::worker::Worker;
 
 /// Takes until the worker drains or the broker refuses for good.
 pub(crate) async fn take_all(
@@ -44,7 +45,7 @@ fn take(worker: &Arc<Worker>, delivery: Delivery) {
         Ok(message) => Arc::new(message),
         Err(why) => {
             worker.tally.malformed(&queue, &why);
-            let told = reply_of(&raw.properties, &why);
+            let told = reply_of(&raw.properties, &why, worker.now());
             return Arc::clone(&worker).track(async move {
                 if let Some((record, reply)) = told
                     && put(&worker, &record, &reply).await.is_err()
@@ -75,7 +76,7 @@ fn take(worker: &Arc<Worker>, delivery: Delivery) {
 
 fn facts(worker: &Worker, message: &Message, deliveries: u32, task: Option<&dyn Task>) -> Facts {
     Facts {
-        now: now(),
+        now: worker.now(),
         registered: task.is_some(),
         revoked: worker.revoked.holds(message),
         deliveries,
@@ -84,13 +85,17 @@ fn facts(worker: &Worker, message: &Message, deliveries: u32, task: Option<&dyn 
 }
 
 /// A caller who can be told what is wrong with the message is told.
-fn reply_of(properties: &Properties, why: &DecodeError) -> Option<(ResultRecord, Reply)> {
+fn reply_of(
+    properties: &Properties,
+    why: &DecodeError,
+    now: Timestamp,
+) -> Option<(ResultRecord, Reply)> {
     let DecodeError::Invalid { what, id: Some(id), .. } = why else { return None };
     let reply = Reply {
         reply_to: properties.reply_to.clone().filter(|queue| !queue.is_empty()),
         correlation_id: properties.correlation_id.as_ref().unwrap_or(id).clone(),
     };
-    Some((record::invalid(id, what, now()), reply))
+    Some((record::invalid(id, what, now), reply))
 }
 
 /// Waits until the work in hand has ended, or the patience of the operator.

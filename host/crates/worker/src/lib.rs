@@ -16,6 +16,7 @@ mod ids;
 mod inflight;
 mod intake;
 mod outbox;
+mod parked;
 mod record;
 mod retry;
 mod revoked;

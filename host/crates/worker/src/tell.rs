@@ -37,6 +37,8 @@ pub(crate) enum Ending {
     /// It came again although its result was stored.
     Repeated,
     Unregistered,
+    /// Kept until a plugin brings its name.
+    Parked,
     /// Back to the broker, not run or not to its end.
     Returned,
 }
@@ -140,6 +142,9 @@ impl Tally {
                     "Received unregistered task of type '{name}' with id {id}: discarded, NotRegistered stored"
                 );
             }
+            Ending::Parked => {
+                warn!("Task {name}[{id}] is parked until a plugin brings its name");
+            }
             Ending::Returned => info!("Task {name}[{id}] returned to its queue"),
         }
     }
@@ -161,7 +166,7 @@ impl Tally {
                 self.failed.fetch_add(1, Ordering::Relaxed);
                 &self.finished
             }
-            Ending::Unregistered => &self.refused,
+            Ending::Unregistered | Ending::Parked => &self.refused,
             Ending::Returned | Ending::Rejected { requeue: true } => &self.returned,
             _ => &self.finished,
         };

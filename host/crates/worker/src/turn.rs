@@ -13,7 +13,7 @@ use crate::attempt::Attempt;
 use crate::flow::Places;
 use crate::hold;
 use crate::inflight::{Place, Stage};
-use crate::worker::{Worker, now};
+use crate::worker::Worker;
 
 /// How a wait ended.
 pub(crate) enum Turn {
@@ -69,13 +69,13 @@ impl Attempt {
     /// Waits for an instant; `None` when it has come.
     async fn until(&mut self, worker: &Worker, place: &Place, at: Timestamp) -> Option<Turn> {
         place.entry.enter_stage(Stage::Held(at));
-        let left = Duration::try_from(at.duration_since(now())).unwrap_or(Duration::ZERO);
+        let left = Duration::try_from(at.duration_since(worker.now())).unwrap_or(Duration::ZERO);
         if worker.held.is_full() && left > WORTH && self.delay(worker, at).await {
             return Some(Turn::Gone);
         }
         let _place = worker.held.enter();
         let over = tokio::select! {
-            () = hold::until(at) => None,
+            () = hold::until(at, worker.config.clock) => None,
             () = place.entry.revoked.cancelled() => Some(Turn::Refuse(Refusal::Revoked)),
             () = worker.shutdown.draining() => Some(Turn::Back),
         };
@@ -92,7 +92,7 @@ impl Attempt {
     ) -> Option<Turn> {
         let task = self.message.task.clone();
         let wait = worker.flow.wait(&task, own);
-        if worker.held.is_full() && wait > WORTH && self.delay(worker, soon(wait)).await {
+        if worker.held.is_full() && wait > WORTH && self.delay(worker, soon(worker, wait)).await {
             return Some(Turn::Gone);
         }
         let wait = worker.flow.reserve(&task, own);
@@ -120,7 +120,7 @@ impl Attempt {
                 places.push(free);
                 continue;
             }
-            if worker.held.is_full() && self.delay(worker, soon(FULL)).await {
+            if worker.held.is_full() && self.delay(worker, soon(worker, FULL)).await {
                 return Err(Turn::Gone);
             }
             let _place = worker.held.enter();
@@ -136,6 +136,6 @@ impl Attempt {
     }
 }
 
-fn soon(wait: Duration) -> Timestamp {
-    now().checked_add(wait).unwrap_or(Timestamp::MAX)
+fn soon(worker: &Worker, wait: Duration) -> Timestamp {
+    worker.now().checked_add(wait).unwrap_or(Timestamp::MAX)
 }

@@ -11,6 +11,7 @@ use umbel_value::Value;
 
 use crate::admit::Refusal;
 use crate::exception;
+use crate::parked;
 use crate::record::{Recorder, unwatched};
 use crate::retry;
 use crate::tell::Ending;
@@ -137,8 +138,7 @@ pub(crate) fn refusal(
             let exception = exception::celery("NotRegistered", message.task.clone());
             let mut verdict = judge.failure(exception, None);
             verdict.ending = Ending::Unregistered;
-            let reason = format!("no task `{}` is registered here", message.task);
-            verdict.last = Last::Bury { reason, parked: false };
+            verdict.last = Last::Bury { reason: parked::reason(&message.task), parked: false };
             verdict
         }
         Refusal::Expired => judge.revoked("expired", Ending::Expired),
@@ -159,7 +159,7 @@ pub(crate) fn repeated(message: &Message, result: Value) -> Verdict {
     Verdict { part, ..quiet(Last::Ack, Ending::Repeated) }
 }
 
-/// What follows when what a verdict sends can never be sent.
+/// What follows when what a verdict sends can never be sent, or its result never be written.
 pub(crate) fn unsendable(
     message: &Message,
     handling: &Handling,
@@ -339,15 +339,19 @@ impl Judge<'_> {
         Verdict { record: self.watched().then_some(record), part, ..quiet(Last::Ack, ending) }
     }
 
-    /// Whether somebody may look at this task's result.
     fn watched(&self) -> bool {
-        !self.message.ignore_result.unwrap_or(self.handling.ignore_result)
+        watched(self.message, self.handling)
     }
 
     /// Whether the policy retries this kind of failure by itself.
     fn retries(&self, kind: &str) -> bool {
         self.handling.retry.kinds.iter().any(|listed| listed == kind || listed == "*")
     }
+}
+
+/// Whether somebody may look at this task's result.
+pub(crate) fn watched(message: &Message, handling: &Handling) -> bool {
+    !message.ignore_result.unwrap_or(handling.ignore_result)
 }
 
 fn quiet(last: Last, ending: Ending) -> Verdict {

@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use tracing::info;
 use umbel_protocol::body::Serializer;
 use umbel_protocol::message::{RawMessage, Route};
+use umbel_task::policy::matches;
 use umbel_task::runner::Runner;
 use umbel_transport::broker::{Broker, BrokerError};
 use umbel_transport::results::ResultStore;
@@ -25,9 +26,8 @@ use crate::inflight::Inflight;
 use crate::record::Recorder;
 use crate::revoked::Revoked;
 use crate::shutdown::Shutdown;
-use crate::submissions;
 use crate::tell::{Summary, Tally};
-use crate::{control, intake};
+use crate::{control, intake, parked};
 
 /// How a worker is set up.
 #[derive(Clone, Debug)]
@@ -53,6 +53,10 @@ pub struct WorkerConfig {
     pub result_extended: bool,
     /// Listen to remote control.
     pub control: bool,
+    /// Keep messages whose task nobody here has until a plugin brings it, instead of refusing them.
+    pub park_unknown: bool,
+    /// The wall clock. It may jump: only what is said in its terms (eta, expiry, dates) asks it.
+    pub clock: fn() -> Timestamp,
     /// For tests alone: the process ends, at once and without a word, after this hop of a message
     /// whose task name is given.
     pub die_after: Option<(Hop, String)>,
@@ -72,6 +76,8 @@ impl Default for WorkerConfig {
             accept: vec![Serializer::Json, Serializer::Msgpack, Serializer::Yaml],
             result_extended: false,
             control: true,
+            park_unknown: false,
+            clock: Timestamp::now,
             die_after: None,
         }
     }
@@ -80,7 +86,7 @@ impl Default for WorkerConfig {
 impl WorkerConfig {
     /// Where a task goes that names no queue.
     pub fn route(&self, task: &str) -> Route {
-        let routed = self.routes.iter().find(|(pattern, _)| submissions::matches(pattern, task));
+        let routed = self.routes.iter().find(|(pattern, _)| matches(pattern, task));
         Route::queue(routed.map_or(&self.default_queue, |(_, queue)| queue))
     }
 }
@@ -155,6 +161,7 @@ impl Worker {
             .await
             .map_err(WorkerError::Consume)?;
         let control = control::start(&worker).await;
+        let parked = parked::watch(&worker);
         ready();
         let taken = intake::take_all(&worker, &mut consumer).await;
         let stopped = match &taken {
@@ -173,6 +180,10 @@ impl Worker {
             store.close().await;
         }
         drop(consumer);
+        if let Some(parked) = parked {
+            // It panics if it does; nothing is lost by that.
+            let _ = parked.await;
+        }
         worker.broker.close().await;
         control.stop().await;
         taken.map_err(WorkerError::Consume)?;
@@ -203,6 +214,11 @@ impl Worker {
         Recorder { route, node: &self.config.node, extended: self.config.result_extended }
     }
 
+    /// The wall clock, asked here alone; pure code is handed its reading.
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.config.clock)()
+    }
+
     /// A hop of a message is behind it: where a test may want the process to end.
     pub(crate) fn passed(&self, hop: Hop, task: &str) {
         if let Some((fatal, name)) = &self.config.die_after
@@ -226,11 +242,6 @@ impl Worker {
         // Boxed first: it is some kilobytes, and spawning moves what it is given several times.
         self.tracker.spawn_on(Box::pin(work), &self.io);
     }
-}
-
-/// The wall clock, asked here alone; pure code is handed its reading.
-pub(crate) fn now() -> Timestamp {
-    Timestamp::now()
 }
 
 /// A cheap number in 0..1 for jitter; not for secrets.

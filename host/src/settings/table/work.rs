@@ -109,6 +109,15 @@ pub(super) const SETTINGS: &[Setting] = &[
         ..BASE
     },
     Setting {
+        key: "unknown",
+        long: "unknown",
+        value: "HOW",
+        default: "reject",
+        help: "What becomes of a message whose task nobody here has: `reject` stores NotRegistered \
+               and rejects it, `park` keeps it until a plugin brings the name",
+        ..BASE
+    },
+    Setting {
         key: "hostname",
         long: "hostname",
         short: Some('n'),

@@ -68,7 +68,8 @@ fn flags_and_variables_change_every_task() {
 fn a_plugins_grants_and_limits_are_its_own() {
     let file = "limits = { soft-time = '4m', deliveries = 2 }\n\
         [plugins.images]\nlimits = { concurrency = 8, soft-time = 'off' }\n\
-        allow = { submit = ['images.*', 'mail.send'], submit-count = 10, submit-depth = 2 }\n\
+        allow = { submit = ['images.*', 'mail.send'], submit-queues = ['bulk*'],\n\
+        submit-count = 10, submit-depth = 2 }\n\
         tasks.f.limits.deliveries = 9\n";
     let settings = settings(&[], &[], file).expect("a good file");
     assert_eq!(settings.policy.sandbox.soft_time, Some(Duration::from_secs(240)));
@@ -79,7 +80,8 @@ fn a_plugins_grants_and_limits_are_its_own() {
     assert_eq!(plugin.handling.deliveries, Some(2));
     assert_eq!(plugin.sandbox.soft_time, None);
     let names = vec!["images.*".to_owned(), "mail.send".to_owned()];
-    assert_eq!(plugin.handling.submit, Submit { names, count: 10, depth: 2 });
+    let queues = vec!["bulk*".to_owned()];
+    assert_eq!(plugin.handling.submit, Submit { names, queues, count: 10, depth: 2 });
     let task = settings.plugins[0].tasks[0].1.over(&plugin);
     assert_eq!(task.handling.deliveries, Some(9));
     assert_eq!(task.handling.submit, plugin.handling.submit);
@@ -146,6 +148,11 @@ fn mistakes_in_policies_are_named() {
             "[plugins.p]\nallow = { submits = ['x'] }".into(),
             ":2: unknown key `plugins.p.allow.submits`",
             "`plugins.p.allow.submit`?",
+        ),
+        (
+            "[plugins.p]\nallow = { submit-queues = ['celery.pidbox'] }".into(),
+            ":2: `plugins.p.allow.submit-queues`: `celery.pidbox` is not a queue of tasks",
+            "",
         ),
         (
             "[plugins.p]\nallow = { submit-count = -1 }".into(),

@@ -40,6 +40,7 @@ def file(cell, queues, settings):
         "accept-content": ["json", "msgpack", "yaml"],
         "results.serializer": cell.content,
         "plugins.lab.allow.submit": ["*"],
+        "plugins.lab.allow.submit-queues": ["*"],
         "plugins.lab.tasks": TASKS,
     }
     for name, value in settings.items():

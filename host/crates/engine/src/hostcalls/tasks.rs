@@ -73,7 +73,7 @@ fn size(texts: &[&str]) -> u64 {
 fn refusal(error: OutboxError) -> SubmitError {
     let what = error.to_string();
     match error {
-        OutboxError::Denied(_) => SubmitError::Denied(what),
+        OutboxError::Denied(_) | OutboxError::Queue(_) => SubmitError::Denied(what),
         OutboxError::TooMany(_) => SubmitError::TooMany(what),
         OutboxError::TooDeep(_) => SubmitError::TooDeep(what),
         OutboxError::State(_) | OutboxError::Invalid(_) => SubmitError::Invalid(what),

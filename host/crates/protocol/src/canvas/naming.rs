@@ -2,6 +2,8 @@
 
 use umbel_value::Value;
 
+use crate::names::carries_signatures;
+
 /// See [`super::names`]. Keeps its own stack: nothing may be missed for being nested too deep.
 pub(super) fn names(signature: &Value) -> Vec<String> {
     let mut names = Vec::new();
@@ -19,7 +21,13 @@ pub(super) fn names(signature: &Value) -> Vec<String> {
                 let is_canvas = signature.get("subtask_type").is_some_and(Value::is_truthy);
                 // Celery's own tasks carry canvas even where they are called as tasks.
                 if is_canvas || name.starts_with("celery.") {
-                    open.extend::<Vec<_>>(at("kwargs", &["body", "header", "tasks", "task"]));
+                    let inner = ["body", "header", "tasks", "task", "callback"];
+                    open.extend::<Vec<_>>(at("kwargs", &inner));
+                }
+                if !is_canvas && carries_signatures(name) {
+                    let args = signature.get("args").and_then(Value::as_list);
+                    let args = args.unwrap_or_default().iter().take(2);
+                    open.extend(args.filter(|arg| arg.as_map().is_some()));
                 }
                 if !is_canvas && !names.iter().any(|known| known == name) {
                     names.push(name.to_owned());

@@ -7,8 +7,8 @@ mod failing;
 mod following;
 mod recorded;
 mod replacing;
-mod tails;
 mod sending;
+mod tails;
 
 use umbel_protocol::body::Content;
 use umbel_protocol::canvas::{CanvasError, Plan, Sender, Step};

@@ -80,8 +80,7 @@ fn the_last_step_of_a_chain_takes_the_place() {
 #[test]
 fn the_rest_of_the_chain_follows_the_replacement() {
     let mut parent = Message::new("replaced", vec![], Default::default());
-    parent.embed.chain =
-        Some(json(r#"[{"task": "last", "options": {"task_id": "l"}}]"#).into());
+    parent.embed.chain = Some(json(r#"[{"task": "last", "options": {"task_id": "l"}}]"#).into());
     for (signature, expected) in [
         (task("a", "[]"), vec!["a()"]),
         (chain(&[task("a", "[]"), task("b", "[]")]), vec!["a()", "b(None,)"]),

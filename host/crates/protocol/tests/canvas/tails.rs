@@ -83,9 +83,8 @@ fn a_step_that_is_more_than_a_task_gets_the_rest_read() {
     let raw = with_chain(&format!("[{}, {group}]", task("last", "[]")));
     let parent = Message::decode(&raw).unwrap();
     let value = Value::from(7);
-    let plan = sending(Some(&parent), &["c", "g", "a", "b", "l"], |sender| {
-        canvas::follow(&value, sender)
-    });
+    let plan =
+        sending(Some(&parent), &["c", "g", "a", "b", "l"], |sender| canvas::follow(&value, sender));
     let plan = plan.unwrap();
     assert!(sent(&plan).iter().all(|member| member.embed.chord.is_some()), "{plan:?}");
 }

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use umbel_protocol::body::Serializer;
 use umbel_protocol::message::Route;
 use umbel_protocol::record::{ResultRecord, State};
+use umbel_value::Value;
 
 use super::connection::Link;
 use super::ears::Place;
@@ -108,6 +109,10 @@ impl ResultStore for RpcStore {
             *queue = Some(name);
         }
         Ok(queue.clone())
+    }
+
+    fn refuses(&self, value: &Value) -> Option<String> {
+        self.serializer.refuses(value).map(|error| error.0)
     }
 
     async fn close(&self) {

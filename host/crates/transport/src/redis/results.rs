@@ -288,6 +288,10 @@ impl ResultStore for RedisStore {
         self.patiently(chords::saved(self, group)).await
     }
 
+    fn refuses(&self, value: &Tuple) -> Option<String> {
+        self.options.content.serializer.refuses(value).map(|error| error.0)
+    }
+
     async fn close(&self) {
         self.tasks.close();
         let _ = tokio::time::timeout(CLOSING, self.tasks.wait()).await;

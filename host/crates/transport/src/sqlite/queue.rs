@@ -362,12 +362,7 @@ pub(super) fn others(file: &Connection, holder: i64) -> Result<Vec<Holder>> {
         " FROM holder WHERE id <> ?1"
     ))?
     .query_map([holder], |row| {
-        Ok(Holder {
-            id: row.get(0)?,
-            alive: row.get(1)?,
-            until: row.get(2)?,
-            expired: row.get(3)?,
-        })
+        Ok(Holder { id: row.get(0)?, alive: row.get(1)?, until: row.get(2)?, expired: row.get(3)? })
     })?
     .collect()
 }

@@ -12,7 +12,7 @@ use super::commands::{error, ok};
 use crate::inflight::Stage;
 use crate::record;
 use crate::revoked::stamped;
-use crate::worker::{Worker, now};
+use crate::worker::Worker;
 
 /// Remembers ids, and ends what runs under them if `terminate` says so.
 pub(crate) async fn by_id(worker: &Arc<Worker>, arguments: &Map, terminate: bool) -> Value {
@@ -111,7 +111,7 @@ async fn store_unseen(worker: &Worker, id: &str) {
         return;
     }
     let reply = Reply { reply_to: None, correlation_id: id.to_owned() };
-    if let Err(error) = store.put(&record::revoked_unseen(id, now()), &reply).await {
+    if let Err(error) = store.put(&record::revoked_unseen(id, worker.now()), &reply).await {
         warn!(id, "the revocation is not stored: {error}");
     }
 }

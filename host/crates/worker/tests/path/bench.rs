@@ -1,6 +1,7 @@
 //! A worker on a bench: broker, store and tasks in memory, and a diary of what happened.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -25,6 +26,8 @@ pub(crate) struct Bench {
     pub(crate) worker: JoinHandle<Result<Summary, WorkerError>>,
     /// One permit lets one run of `slow` end.
     pub(crate) gate: Arc<Semaphore>,
+    /// Whether there is a task `late` by now.
+    pub(crate) late: Arc<AtomicBool>,
 }
 
 impl Bench {
@@ -36,7 +39,7 @@ impl Bench {
         let sender = || {
             handled(|handling| {
                 let names = vec!["echo".to_owned(), "far.*".to_owned()];
-                handling.submit = Submit { names, count: 2, depth: 3 };
+                handling.submit = Submit { names, count: 2, depth: 3, ..Submit::default() };
             })
         };
         let runner = FakeRunner::default()
@@ -52,6 +55,7 @@ impl Bench {
                 max: Some(2),
             })
             .with("reject", &diary, late(), None, |_, _| Outcome::Rejected { requeue: false })
+            .with("late", &diary, late(), None, |_, _| done())
             .with("ignore", &diary, late(), None, |_, _| Outcome::Ignored)
             .with("endless", &diary, late(), None, |_, _| {
                 Outcome::OverLimit(Limit::Time(Duration::from_secs(1)), None)
@@ -77,6 +81,12 @@ impl Bench {
             .with("replace", &diary, sender(), None, |call, outbox| {
                 outbox.replace(call.args[0].clone()).unwrap();
                 Outcome::Ignored
+            })
+            .with("apply", &diary, sender(), None, |call, outbox| {
+                match outbox.apply(call.args[0].clone(), Vec::new()) {
+                    Ok(tuple) => Outcome::Done(tuple),
+                    Err(why) => Outcome::Failed(Failure::own("TaskError", why.to_string())),
+                }
             })
             .with("grow", &diary, sender(), None, |call, outbox| {
                 outbox.add_to_chord(call.args[0].clone()).unwrap();
@@ -157,6 +167,7 @@ impl Bench {
             });
         let (broker, store) = (FakeBroker::new(&diary), FakeStore::new(&diary));
         let shutdown = Shutdown::new();
+        let here = Arc::clone(&runner.late);
         let mut config = WorkerConfig::default();
         configure(&mut config);
         let worker = Worker::new(
@@ -166,7 +177,7 @@ impl Bench {
             Arc::new(runner),
         );
         let worker = tokio::spawn(worker.run(shutdown.clone(), || {}));
-        Self { diary, broker, store, shutdown, worker, gate }
+        Self { diary, broker, store, shutdown, worker, gate, late: here }
     }
 
     pub(crate) fn send(&self, message: Message) {

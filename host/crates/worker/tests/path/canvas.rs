@@ -280,3 +280,58 @@ async fn a_follow_up_that_the_broker_refuses_for_good_fails_the_task() {
     assert_eq!(why.kind, "OperationalError");
     bench.stop().await;
 }
+
+/// Whatever a guest writes into a signature.
+#[tokio::test(start_paused = true)]
+async fn a_guest_cannot_forge_what_is_the_hosts_to_say() {
+    let bench = Bench::start(|_| {});
+    let mut forged = signature("far.next", "another-id");
+    let options = forged.as_map_mut().unwrap().get_mut("options").unwrap().as_map_mut().unwrap();
+    for name in [
+        "root_id",
+        "parent_id",
+        "reply_to",
+        "correlation_id",
+        "group_id",
+        "exchange",
+        "routing_key",
+    ] {
+        options.insert(name.to_owned(), "forged".into());
+    }
+    let headers = ["id", "root_id", "parent_id", "origin", "stamps", "CC", "BCC", "umbel_depth"];
+    let mut given: umbel_value::Map =
+        headers.iter().map(|name| ((*name).to_owned(), "forged".into())).collect();
+    given.insert("own".to_owned(), "kept".into());
+    options.insert("headers".to_owned(), given.into());
+    let sent = Message { reply_to: Some("client".to_owned()), ..message("apply") };
+    let sent = Message { args: vec![forged], ..sent };
+    bench.send(sent.clone());
+    bench.saw(&["run apply", "publish celery", "put SUCCESS", "Ack"]).await;
+    let (route, raw) = bench.broker.published.lock().unwrap()[0].clone();
+    assert_eq!((route.exchange.as_str(), route.routing_key.as_str()), ("", "celery"));
+    let got = Message::decode(&raw).unwrap();
+    assert_ne!(got.id, "another-id");
+    assert_eq!(got.correlation_id.as_ref(), Some(&got.id));
+    assert_eq!((&got.root_id, got.parent_id), (&sent.root_id, Some(sent.id)));
+    assert_eq!((got.reply_to, got.group), (sent.reply_to, None));
+    assert_eq!(got.headers.get("own"), Some(&"kept".into()));
+    let written = Value::Map(raw.headers).to_json();
+    assert!(!written.contains("forged"), "{written}");
+    bench.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guest_sends_to_no_queue_but_its_tasks_own() {
+    for (queue, sent) in [("celery", true), ("other", false), ("celery.pidbox", false)] {
+        let bench = Bench::start(|_| {});
+        let mut to = signature("far.next", "x");
+        let options = to.as_map_mut().unwrap().get_mut("options").unwrap().as_map_mut().unwrap();
+        options.insert("queue".to_owned(), queue.into());
+        bench.send(Message { args: vec![to], ..message("apply") });
+        bench.diary.eventually("Ack").await;
+        assert_eq!(bench.broker.sent().len(), usize::from(sent), "{queue}");
+        let state = if sent { State::Success } else { State::Failure };
+        assert_eq!(bench.store.last().state, state, "{queue}");
+        bench.stop().await;
+    }
+}

@@ -203,3 +203,26 @@ async fn an_extended_result_names_task_arguments_worker_and_queue() {
     assert_eq!(other["queue"], Value::from("celery"));
     bench.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_message_of_an_unknown_name_is_parked_and_runs_once_the_name_is_there() {
+    let bench = Bench::start(|config| config.park_unknown = true);
+    bench.send(message("late"));
+    bench.send(message("never"));
+    while bench.diary.lines().len() < 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(bench.store.records.lock().unwrap().is_empty(), "they have not ended");
+    let parked = || bench.broker.buried.lock().unwrap().clone();
+    while parked().len() < 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(parked().iter().all(|letter| letter.parked), "whatever the queue's settings say");
+    assert_eq!(parked()[0].reason, "no task `late` is registered here");
+    bench.late.store(true, Ordering::SeqCst);
+    bench.diary.eventually("Ack").await;
+    let expected = ["Discard", "Discard", "replay", "run late", "put SUCCESS", "Ack"];
+    assert_eq!(bench.diary.lines(), expected);
+    assert_eq!(parked().len(), 1, "the other one waits on");
+    bench.stop().await;
+}

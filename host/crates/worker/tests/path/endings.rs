@@ -8,7 +8,7 @@ use umbel_protocol::record::{Exception, State};
 use umbel_protocol::time::Timestamp;
 use umbel_value::Value;
 
-use crate::bench::{Bench, check, exception, message};
+use crate::bench::{Bench, check, exception, message, signature};
 
 #[tokio::test(start_paused = true)]
 async fn a_success_is_stored_before_its_message_is_acknowledged() {
@@ -248,5 +248,30 @@ async fn progress_is_coalesced_and_never_follows_the_end() {
     assert!(updates < 1000, "{updates} updates were stored");
     assert_eq!(lines[lines.len() - 2..], ["put SUCCESS", "Ack"]);
     assert_eq!(bench.store.last().state, State::Success);
+    bench.stop().await;
+}
+
+/// The log, the counters and the record say the same, and nothing is sent that follows a success.
+#[tokio::test(start_paused = true)]
+async fn a_result_that_cannot_be_written_is_a_failure_to_everybody() {
+    let bench = Bench::start(|_| {});
+    let mut sent = message("echo");
+    sent.args = vec!["unwritable".into()];
+    sent.embed.callbacks = Some(vec![signature("far.log", "log")].into());
+    sent.embed.errbacks = Some(vec![signature("far.oops", "oops")].into());
+    bench.send(sent);
+    bench.saw(&["run echo", "put FAILURE", "publish celery", "Ack"]).await;
+    assert_eq!(exception(&bench.store), ("kombu.exceptions".into(), "EncodeError".into()));
+    assert_eq!(bench.broker.sent()[0].task, "far.oops");
+    let summary = bench.stop().await;
+    assert_eq!((summary.finished, summary.failed), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_that_nobody_wants_need_not_be_written() {
+    let bench = Bench::start(|_| {});
+    let sent = Message { args: vec!["unwritable".into()], ..message("echo") };
+    bench.send(Message { ignore_result: Some(true), ..sent });
+    bench.saw(&["run echo", "Ack"]).await;
     bench.stop().await;
 }

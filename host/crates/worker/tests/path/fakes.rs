@@ -170,6 +170,22 @@ impl Broker for FakeBroker {
         receipt.settle(Settlement::Discard).await
     }
 
+    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, BrokerError> {
+        let buried = self.buried.lock().unwrap();
+        let named = |(at, letter): (usize, &DeadLetter)| DeadLetter {
+            id: at.to_string(),
+            ..letter.clone()
+        };
+        Ok(buried.iter().enumerate().map(named).take(limit).collect())
+    }
+
+    async fn replay(&self, id: &str) -> Result<bool, BrokerError> {
+        self.diary.note("replay");
+        let letter = self.buried.lock().unwrap().remove(id.parse().unwrap());
+        self.deliver(letter.message);
+        Ok(true)
+    }
+
     async fn listen(&self, _node: &str) -> Result<Box<dyn Listener>, BrokerError> {
         let (say, hear) = mpsc::unbounded_channel();
         *self.said.lock().unwrap() = Some(say);
@@ -341,6 +357,10 @@ impl ResultStore for FakeStore {
         Ok(None)
     }
 
+    fn refuses(&self, value: &Value) -> Option<String> {
+        value.to_json().contains("unwritable").then(|| "can not serialize it".to_owned())
+    }
+
     async fn close(&self) {}
 }
 
@@ -359,7 +379,11 @@ pub(crate) struct FakeTask {
 
 /// Tasks by name.
 #[derive(Default)]
-pub(crate) struct FakeRunner(Vec<(&'static str, Arc<FakeTask>)>);
+pub(crate) struct FakeRunner {
+    tasks: Vec<(&'static str, Arc<FakeTask>)>,
+    /// Whether the task `late` is there by now.
+    pub(crate) late: Arc<AtomicBool>,
+}
 
 impl FakeRunner {
     pub(crate) fn with(
@@ -372,7 +396,7 @@ impl FakeRunner {
     ) -> Self {
         let version = PluginVersion { plugin: "fake".into(), digest: "0".repeat(64).into() };
         let body = Box::new(body);
-        self.0.push((
+        self.tasks.push((
             name,
             Arc::new(FakeTask { name, diary: diary.clone(), policy, version, body, gate }),
         ));
@@ -380,14 +404,21 @@ impl FakeRunner {
     }
 }
 
+impl FakeRunner {
+    fn has(&self, name: &str) -> bool {
+        name != "late" || self.late.load(Ordering::SeqCst)
+    }
+}
+
 impl Runner for FakeRunner {
     fn find(&self, name: &str) -> Option<Arc<dyn Task>> {
-        let (_, task) = self.0.iter().find(|(known, _)| *known == name)?;
+        let (_, task) = self.tasks.iter().find(|(known, _)| *known == name && self.has(known))?;
         Some(Arc::clone(task) as Arc<dyn Task>)
     }
 
     fn names(&self) -> Vec<TaskName> {
-        self.0.iter().map(|(name, _)| TaskName::new(name)).collect()
+        let names = self.tasks.iter().map(|(name, _)| *name).filter(|name| self.has(name));
+        names.map(TaskName::new).collect()
     }
 }
 

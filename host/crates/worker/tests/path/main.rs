@@ -5,6 +5,7 @@
 mod bench;
 mod canvas;
 mod care;
+mod clock;
 mod control;
 mod endings;
 mod fakes;
