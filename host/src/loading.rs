@@ -1,50 +1,154 @@
 //! Which component files there are, whose table each one has, and loading them side by side.
 
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
 use anyhow::Context;
-use umbel_engine::{Ceiling, Engine, EngineConfig, LoadError, Plugin, PluginSource};
+use umbel_engine::{
+    Catalog, CatalogError, Ceiling, Engine, EngineConfig, LoadError, Plugin, PluginSource, Share,
+    Versions,
+};
 
 use crate::fault::Fault;
 use crate::out::Progress;
 use crate::settings::{Origin, PluginTable, Settings, nearest};
 
-/// Every plugin: the files of the folder, and those that a table of the configuration names.
-pub(crate) fn sources(settings: &Settings) -> Result<Vec<PluginSource>, Fault> {
-    let folder = &settings.plugin_folder;
-    let mut files = components(settings, folder)?;
-    for table in &settings.plugins {
-        let file = match &table.source {
-            Some(file) if file.is_file() => file.clone(),
-            Some(file) => {
-                let what = format!("plugin `{}`: there is no file {}", table.name, file.display());
-                return Err(Fault::usage(what).help(format!(
-                    "correct `source` in [plugins.{}], or build the plugin",
-                    table.name
-                )));
-            }
-            None => match files.iter().find(|file| stem(file) == table.name) {
-                Some(_) => continue,
-                None => return Err(nameless(settings, table, &files)),
-            },
-        };
-        if !files.iter().any(|known| same(known, &file)) {
-            files.push(file);
+/// One component that is to be served.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Wanted {
+    pub(crate) owner: Owner,
+    /// Its share of its plugin's messages, beside those of other versions.
+    pub(crate) weight: u32,
+    /// Its place among those versions.
+    pub(crate) order: usize,
+    pub(crate) source: PluginSource,
+}
+
+/// What makes files versions of one plugin.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Owner {
+    /// A table of the configuration, by its name.
+    Table(String),
+    /// A file of the folder that no table names, by its stem.
+    File(String),
+}
+
+impl Owner {
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Owner::Table(name) | Owner::File(name) => name,
         }
     }
-    Ok(files.iter().map(|file| source(settings, file)).collect())
+}
+
+/// What is to be served, as far as it can be told now.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) wanted: Vec<Wanted>,
+    /// Why the folder cannot be read; what was in it is not known then.
+    pub(crate) folder: Option<Fault>,
+    /// Files that tables name and that are not there.
+    pub(crate) missing: Vec<Fault>,
+}
+
+/// All that is wanted, if all of it is there.
+pub(crate) fn strict(found: Found) -> Result<Vec<Wanted>, Fault> {
+    match found.folder.into_iter().chain(found.missing).next() {
+        Some(fault) => Err(fault),
+        None => Ok(found.wanted),
+    }
+}
+
+/// The sources alone.
+pub(crate) fn sources(wanted: &[Wanted]) -> Vec<PluginSource> {
+    wanted.iter().map(|wanted| wanted.source.clone()).collect()
+}
+
+/// Every plugin: the files of the folder, and those that a table of the configuration names.
+pub(crate) fn find(settings: &Settings) -> Found {
+    let mut found = Found::default();
+    let files = components(settings, &settings.plugin_folder);
+    let files = files.unwrap_or_else(|fault| {
+        found.folder = Some(fault);
+        Vec::new()
+    });
+    let mut named: Vec<(&PluginTable, PathBuf, u32)> = Vec::new();
+    for table in &settings.plugins {
+        let versions = table.versions.iter().map(|version| (&version.source, version.weight));
+        let single = table.source.iter().map(|source| (source, 1));
+        for (file, weight) in versions.chain(single) {
+            match file.is_file() {
+                true => named.push((table, file.clone(), weight)),
+                false => found.missing.push(missing(table, file)),
+            }
+        }
+        if table.source.is_none() && table.versions.is_empty() {
+            match files.iter().find(|file| stem(file) == table.name) {
+                Some(file) => named.push((table, file.clone(), 1)),
+                None if found.folder.is_some() => {}
+                None => found.missing.push(nameless(settings, table, &files)),
+            }
+        }
+    }
+    let real: HashSet<PathBuf> = named.iter().map(|(_, file, _)| canonical(file)).collect();
+    let is_named = |file: &Path| !real.is_empty() && real.contains(&canonical(file));
+    for file in files.iter().filter(|file| !is_named(file)) {
+        let owner = Owner::File(stem(file).to_owned());
+        let source = configured(settings, None, file);
+        found.wanted.push(Wanted { owner, weight: 1, order: 0, source });
+    }
+    for (order, (table, file, weight)) in named.into_iter().enumerate() {
+        let owner = Owner::Table(table.name.clone());
+        let source = configured(settings, Some(table), &file);
+        found.wanted.push(Wanted { owner, weight, order, source });
+    }
+    found
 }
 
 /// One file with the table that belongs to it, or with the defaults.
 pub(crate) fn source(settings: &Settings, file: &Path) -> PluginSource {
-    let own = settings.plugins.iter().find(|table| match &table.source {
-        Some(source) => same(source, file),
-        None => stem(file) == table.name,
-    });
+    configured(settings, table_of(settings, file), file)
+}
+
+/// One of several files, each by itself unless a table makes versions of one plugin of them.
+pub(crate) fn wanted(settings: &Settings, file: &Path) -> Wanted {
+    let own = table_of(settings, file);
+    let owner = match own.filter(|table| !table.versions.is_empty()) {
+        Some(table) => Owner::Table(table.name.clone()),
+        None => Owner::File(file.display().to_string()),
+    };
+    Wanted { owner, weight: 1, order: 0, source: configured(settings, own, file) }
+}
+
+fn table_of<'a>(settings: &'a Settings, file: &Path) -> Option<&'a PluginTable> {
+    settings.plugins.iter().find(|table| {
+        let mut versions = table.versions.iter().map(|version| &version.source);
+        match &table.source {
+            Some(source) => same(source, file),
+            None if !table.versions.is_empty() => versions.any(|source| same(source, file)),
+            None => stem(file) == table.name,
+        }
+    })
+}
+
+/// Says whether all of these can be served together.
+pub(crate) fn together(plugins: Vec<(Owner, Plugin)>) -> Result<Catalog, CatalogError> {
+    let mut owners: BTreeMap<Owner, Versions> = BTreeMap::new();
+    for (owner, plugin) in plugins {
+        let share = Share { plugin: Arc::new(plugin), weight: 1 };
+        owners.entry(owner).or_default().push(share);
+    }
+    let catalog = Catalog::default();
+    catalog.replace(owners.into_values().collect())?;
+    Ok(catalog)
+}
+
+fn configured(settings: &Settings, own: Option<&PluginTable>, file: &Path) -> PluginSource {
     let mut source = PluginSource::file(file);
     source.policy = settings.policy.clone();
     if let Some(table) = own {
@@ -76,7 +180,22 @@ pub(crate) fn engine(
 
 /// Loads them side by side, one thread a core; the answers are in the order of the sources.
 pub(crate) fn load(engine: &Engine, sources: &[PluginSource]) -> Vec<Result<Plugin, LoadError>> {
-    let mut progress = Progress::new();
+    load_showing(engine, sources, Progress::new())
+}
+
+/// As [`load`], with no progress on the terminal: somebody else writes there.
+pub(crate) fn load_silently(
+    engine: &Engine,
+    sources: &[PluginSource],
+) -> Vec<Result<Plugin, LoadError>> {
+    load_showing(engine, sources, Progress::silent())
+}
+
+fn load_showing(
+    engine: &Engine,
+    sources: &[PluginSource],
+    mut progress: Progress,
+) -> Vec<Result<Plugin, LoadError>> {
     let threads = thread::available_parallelism().map_or(1, usize::from).min(sources.len());
     if threads <= 1 && !progress.is_visible() {
         return sources.iter().map(|source| engine.load(source)).collect();
@@ -152,6 +271,12 @@ fn components(settings: &Settings, folder: &Path) -> Result<Vec<PathBuf>, Fault>
     Ok(files)
 }
 
+fn missing(table: &PluginTable, file: &Path) -> Fault {
+    let name = &table.name;
+    Fault::usage(format!("plugin `{name}`: there is no file {}", file.display()))
+        .help(format!("correct `source` in [plugins.{name}], or build the plugin"))
+}
+
 fn nameless(settings: &Settings, table: &PluginTable, files: &[PathBuf]) -> Fault {
     let folder = settings.plugin_folder.display();
     let what = format!("plugin `{}`: there is no file {folder}/{0}.wasm", table.name);
@@ -170,8 +295,10 @@ fn stem(file: &Path) -> &str {
 }
 
 fn same(one: &Path, other: &Path) -> bool {
-    match (one.canonicalize(), other.canonicalize()) {
-        (Ok(one), Ok(other)) => one == other,
-        _ => one == other,
-    }
+    canonical(one) == canonical(other)
+}
+
+/// The file itself, whatever leads there.
+fn canonical(file: &Path) -> PathBuf {
+    file.canonicalize().unwrap_or_else(|_| file.to_owned())
 }

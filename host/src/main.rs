@@ -5,6 +5,7 @@ mod fault;
 mod loading;
 mod out;
 mod pidfile;
+mod plugins;
 mod privileges;
 mod settings;
 mod signals;

@@ -39,6 +39,11 @@ impl Progress {
         Self { since: Instant::now(), shown: false, visible: io::stderr().is_terminal() }
     }
 
+    /// Shows nothing.
+    pub(crate) fn silent() -> Self {
+        Self { visible: false, ..Self::new() }
+    }
+
     /// True if somebody looks.
     pub(crate) fn is_visible(&self) -> bool {
         self.visible

@@ -1,9 +1,10 @@
-//! Signals become the two stages of stopping.
+//! Signals become the two stages of stopping, or a reload.
 
-use std::io;
+use std::io::{self, IsTerminal};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use umbel_worker::Shutdown;
+use tracing::info;
+use umbel_worker::{Plugins, Shutdown};
 
 /// Which signals arrived, for a worker that is about to run.
 pub(crate) struct Signals {
@@ -11,6 +12,8 @@ pub(crate) struct Signals {
     interrupt: Signal,
     quit: Signal,
     hangup: Signal,
+    /// Somebody sits before it, who may go away.
+    terminal: bool,
 }
 
 impl Signals {
@@ -21,18 +24,32 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             quit: signal(SignalKind::quit())?,
             hangup: signal(SignalKind::hangup())?,
+            terminal: io::stdin().is_terminal(),
         })
     }
 
-    /// The first TERM, INT or HUP drains; a second one, or QUIT, aborts; one more returns: nothing is
-    /// waited for any longer.
-    pub(crate) async fn obey(mut self, shutdown: Shutdown, say: impl Fn(&str)) {
+    /// The first TERM or INT drains; a second one, or QUIT, aborts; one more returns: nothing is
+    /// waited for any longer. HUP reads plugins and configuration again, unless it says that the
+    /// terminal is gone: then it drains.
+    pub(crate) async fn obey(
+        mut self,
+        shutdown: Shutdown,
+        plugins: &dyn Plugins,
+        say: impl Fn(&str),
+    ) {
         let mut aborting = false;
         loop {
             let (quit, interrupt) = tokio::select! {
                 _ = self.terminate.recv() => (false, false),
                 _ = self.interrupt.recv() => (false, true),
-                _ = self.hangup.recv() => (false, false),
+                _ = self.hangup.recv() => {
+                    if !self.terminal || io::stdin().is_terminal() {
+                        info!("SIGHUP: reading plugins and configuration again");
+                        plugins.reload();
+                        continue;
+                    }
+                    (false, false)
+                }
                 _ = self.quit.recv() => (true, false),
             };
             if aborting {

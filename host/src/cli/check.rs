@@ -1,16 +1,16 @@
-//! `umbel check` and `umbel tasks`: load without running, show what there is.
+//! `umbel check`: load without running, show what there is.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
-use umbel_engine::{Catalog, LoadedTask, Plugin};
+use umbel_engine::{LoadedTask, Plugin};
 use umbel_task::policy::{Acks, TaskPolicy};
 use umbel_task::runner::Task;
 
 use super::banner::limits;
 use super::bill;
-use crate::fault::{Code, Fault, redact};
+use crate::fault::{Code, redact};
 use crate::settings::units::{about_size, show_duration, show_rate, show_size};
 use crate::settings::{Settings, variable};
 use crate::{loading, out, privileges};
@@ -25,21 +25,22 @@ pub(crate) struct Args {
 /// Checks each file, then all of them together.
 pub(super) fn run(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> {
     super::quiet_log(settings);
-    let sources: Vec<_> = args.files.iter().map(|file| loading::source(settings, file)).collect();
+    let wanted: Vec<_> = args.files.iter().map(|file| loading::wanted(settings, file)).collect();
+    let sources = loading::sources(&wanted);
     let cache = privileges::cache_folder(settings.cache.as_deref(), None, &variable)?;
     let engine = loading::engine(&sources, 1, cache)?;
     let mut plugins = Vec::new();
     let mut report = Vec::new();
     let mut problems: Vec<String> = Vec::new();
-    for (source, loaded) in sources.iter().zip(loading::load(&engine, &sources)) {
-        let file = source.file.display().to_string();
+    for (wanted, loaded) in wanted.into_iter().zip(loading::load(&engine, &sources)) {
+        let file = wanted.source.file.display().to_string();
         match loaded {
             Ok(plugin) => {
                 if !settings.json {
                     out::line(&describe(&file, &plugin))?;
                 }
                 report.push(plugin_json(&file, &plugin));
-                plugins.push(plugin);
+                plugins.push((wanted.owner, plugin));
             }
             Err(error) => {
                 let text = redact(&error.to_string());
@@ -48,7 +49,7 @@ pub(super) fn run(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> 
             }
         }
     }
-    if let Err(error) = Catalog::new(plugins) {
+    if let Err(error) = loading::together(plugins) {
         problems.push(error.to_string());
     }
     if settings.json {
@@ -59,43 +60,6 @@ pub(super) fn run(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> 
         }
     }
     Ok(if problems.is_empty() { ExitCode::SUCCESS } else { Code::Failure.into() })
-}
-
-/// Lists what the plugin folder offers.
-pub(super) fn tasks(settings: &Settings) -> anyhow::Result<ExitCode> {
-    super::quiet_log(settings);
-    let sources = loading::sources(settings)?;
-    let cache = privileges::cache_folder(settings.cache.as_deref(), None, &variable)?;
-    let engine = loading::engine(&sources, 1, cache)?;
-    let mut plugins = Vec::new();
-    let mut problems = 0;
-    for loaded in loading::load(&engine, &sources) {
-        match loaded {
-            Ok(plugin) => plugins.push(plugin),
-            Err(error) => {
-                problems += 1;
-                out::note(&format!("error: {}", redact(&error.to_string())));
-            }
-        }
-    }
-    let catalog = Catalog::new(plugins)?;
-    let plugins = catalog.plugins();
-    let mut tasks: Vec<&LoadedTask> =
-        plugins.iter().flat_map(|plugin| plugin.tasks.iter().map(AsRef::as_ref)).collect();
-    tasks.sort_by(|one, other| one.signature().name.cmp(&other.signature().name));
-    if settings.json {
-        out::json(&tasks.iter().map(|task| task_json(task)).collect())?;
-    } else if tasks.is_empty() && problems == 0 {
-        let folder = settings.plugin_folder.display();
-        return Err(Fault::failure(format!("no component in {folder}"))
-            .help("put components (NAME.wasm) there, or name another folder with --plugins")
-            .into());
-    } else {
-        for task in tasks {
-            out::line(task_text(task, "").trim_end())?;
-        }
-    }
-    Ok(if problems == 0 { ExitCode::SUCCESS } else { Code::Failure.into() })
 }
 
 fn describe(file: &str, plugin: &Plugin) -> String {
@@ -120,9 +84,10 @@ fn describe(file: &str, plugin: &Plugin) -> String {
     text.trim_end().to_owned()
 }
 
-fn task_text(task: &LoadedTask, indent: &str) -> String {
+pub(super) fn task_text(task: &LoadedTask, indent: &str) -> String {
     let signature = task.signature();
-    let mut text = format!("{indent}{signature}   {}\n", limits(task.policy()));
+    let (limits, version) = (limits(task.policy()), task.version());
+    let mut text = format!("{indent}{signature}   {limits}   {version}\n");
     for line in signature.docs.lines().filter(|line| !line.trim().is_empty()) {
         text += &format!("{indent}    {}\n", line.trim());
     }
@@ -161,7 +126,7 @@ fn plugin_json(file: &str, plugin: &Plugin) -> Value {
     })
 }
 
-fn task_json(task: &LoadedTask) -> Value {
+pub(super) fn task_json(task: &LoadedTask) -> Value {
     let signature = task.signature();
     let TaskPolicy { sandbox, handling } = task.policy();
     let params = signature.params.iter().map(|param| {
@@ -177,6 +142,7 @@ fn task_json(task: &LoadedTask) -> Value {
         "signature": signature.to_string(),
         "function": signature.function,
         "plugin": task.version().to_string(),
+        "digest": task.version().digest.as_ref(),
         "docs": signature.docs,
         "params": params.collect::<Vec<_>>(),
         "result": signature.result,

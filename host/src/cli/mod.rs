@@ -1,6 +1,7 @@
 //! The command line: one tree of commands, flags from the table of settings.
 
 mod arguments;
+mod asking;
 mod banner;
 mod bill;
 mod call;
@@ -10,6 +11,7 @@ mod invoke;
 mod render;
 mod result;
 mod show_config;
+mod tasks;
 mod waiting;
 mod worker;
 
@@ -22,6 +24,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::fault::{Code, redact};
+use crate::plugins::Again;
 use crate::settings::table::{Heading, flags, with_flags};
 use crate::settings::{Settings, Sources, resolve};
 
@@ -67,8 +70,17 @@ enum Command {
     Worker(worker::Args),
     /// Say whether component files would load: tasks, types, imports, limits
     Check(check::Args),
-    /// List the tasks of the plugin folder
-    Tasks,
+    /// List the tasks of the plugin folder, or of running workers
+    Tasks(tasks::Args),
+    /// Have running workers read their plugins and configuration again
+    ///
+    /// They do so by themselves when a file changes; SIGHUP does the same to one worker.
+    Reload(asking::Reload),
+    /// Have running workers give all messages of a plugin to the first of its `versions`
+    ///
+    /// This lasts until `versions` changes in the configuration or the worker is started again; set
+    /// the weights there to make it last.
+    Rollback(asking::Rollback),
     /// Run one task of a file, without a broker, and print the result and what it cost
     Invoke(invoke::Args),
     /// Send a task; print its id, or with --wait its result
@@ -116,12 +128,15 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocati
 /// Carries the command out.
 pub(crate) fn run(invocation: Invocation) -> anyhow::Result<ExitCode> {
     let Invocation { cli, flags } = invocation;
+    let again = Again { flags: flags.clone(), config: cli.config.clone() };
     let settings = resolve(Sources::gather(flags, cli.config)?)?;
     match cli.command {
         Command::Worker(args) if args.show_config => show_config::run(&settings),
-        Command::Worker(_) => worker::run(&settings),
+        Command::Worker(_) => worker::run(&settings, again),
         Command::Check(args) => check::run(&settings, &args),
-        Command::Tasks => check::tasks(&settings),
+        Command::Tasks(args) => tasks::run(&settings, &args),
+        Command::Reload(args) => asking::reload(&settings, &args),
+        Command::Rollback(args) => asking::roll_back(&settings, &args),
         Command::Invoke(args) => invoke::run(&settings, &args),
         Command::Call(args) => call::run(&settings, &args),
         Command::Result(args) => result::run(&settings, &args),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::runtime::Runtime;
 use tracing::{info, warn};
-use umbel_engine::{Catalog, Engine, Plugin};
+use umbel_engine::Catalog;
 use umbel_task::policy::{Acks, TaskPolicy};
 use umbel_task::runner::{Runner, Task};
 use umbel_transport::address::Scheme;
@@ -15,7 +15,9 @@ use umbel_worker::{Shutdown, Summary, Worker};
 
 use super::banner;
 use crate::fault::{Code, Fault};
+use crate::loading::Wanted;
 use crate::pidfile::Pidfile;
+use crate::plugins::{Again, Keeper, Keeping};
 use crate::privileges;
 use crate::settings::units::show_duration;
 use crate::settings::{LogFormat, Settings, variable};
@@ -30,7 +32,7 @@ pub(crate) struct Args {
 }
 
 /// Runs until a signal ends it.
-pub(super) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
+pub(super) fn run(settings: &Settings, again: Again) -> anyhow::Result<ExitCode> {
     // First of all, while this is the only thread.
     let account = privileges::choose(settings)?;
     let cache = privileges::cache_folder(settings.cache.as_deref(), account.as_ref(), &variable)?;
@@ -51,9 +53,10 @@ pub(super) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()
         .context("cannot start the runtime for brokers")?;
-    let sources = loading::sources(settings)?;
-    let engine = loading::engine(&sources, settings.concurrency, cache)?;
-    let ended = serve(settings, &runtime, &engine, &sources);
+    let wanted = loading::strict(loading::find(settings))?;
+    let engine = loading::engine(&loading::sources(&wanted), settings.concurrency, cache)?;
+    let keeper = Keeper::new(settings, engine.clone(), again);
+    let ended = serve(settings, &runtime, keeper, wanted);
     engine.close();
     // Whatever a guest or a server still holds must not keep the process alive.
     runtime.shutdown_background();
@@ -67,61 +70,60 @@ pub(super) fn run(settings: &Settings) -> anyhow::Result<ExitCode> {
 fn serve(
     settings: &Settings,
     runtime: &Runtime,
-    engine: &Engine,
-    sources: &[umbel_engine::PluginSource],
+    mut keeper: Keeper,
+    wanted: Vec<Wanted>,
 ) -> anyhow::Result<Summary> {
     // The broker is called while plugins load.
     std::thread::scope(|scope| {
-        let loading = scope.spawn(|| catalog(settings, engine, sources));
+        let keeper = &mut keeper;
+        let loading = scope.spawn(|| first_load(settings, keeper, wanted));
         let ends = runtime.block_on(wiring::connect(settings, true));
-        let catalog = match loading.join() {
-            Ok(catalog) => Arc::new(catalog?),
+        match loading.join() {
+            Ok(loaded) => loaded.and(ends),
             Err(panic) => std::panic::resume_unwind(panic),
-        };
+        }
+    })
+    .and_then(|ends| {
+        let catalog = keeper.catalog();
         if settings.log_format == LogFormat::Text {
             out::line(&banner::banner(settings, &catalog))?;
         }
         warn_of_consumer_timeout(settings, &catalog);
-        runtime.block_on(work(settings, ends?, catalog))
+        let keeping = Arc::new(keeper.keep().context("cannot watch the plugins")?);
+        let summary = runtime.block_on(work(settings, ends, catalog, Arc::clone(&keeping)));
+        keeping.stop();
+        summary
     })
 }
 
 /// Loads every plugin; the first that does not load ends it, unless told to keep going.
-fn catalog(
+fn first_load(
     settings: &Settings,
-    engine: &Engine,
-    sources: &[umbel_engine::PluginSource],
-) -> anyhow::Result<Catalog> {
-    if sources.is_empty() {
+    keeper: &mut Keeper,
+    wanted: Vec<Wanted>,
+) -> anyhow::Result<()> {
+    if wanted.is_empty() {
         let folder = settings.plugin_folder.display();
         warn!("no plugin in {folder}: every task will be refused as not registered");
     }
-    let mut plugins: Vec<Plugin> = Vec::new();
-    let mut refused = Vec::new();
-    for loaded in loading::load(engine, sources) {
-        match loaded {
-            Ok(plugin) => plugins.push(plugin),
-            Err(error) => refused.push(error),
-        }
-    }
+    let refused = keeper.first(wanted);
     if settings.keep_going {
         for error in refused {
             tracing::error!("left out: {error}");
         }
-    } else if let Some(first) = several(refused) {
-        return Err(first);
+        return Ok(());
     }
-    Ok(Catalog::new(plugins)?)
+    several(refused).map_or(Ok(()), Err)
 }
 
 /// All refusals as one error.
-fn several(mut refused: Vec<umbel_engine::LoadError>) -> Option<anyhow::Error> {
+fn several(mut refused: Vec<String>) -> Option<anyhow::Error> {
     if refused.len() <= 1 {
-        return refused.pop().map(anyhow::Error::new);
+        return refused.pop().map(anyhow::Error::msg);
     }
     let mut what = format!("{} plugins do not load", refused.len());
     for error in &refused {
-        what += &format!("\n{}", error.to_string().replace("\nhelp: ", "\n  way out: "));
+        what += &format!("\n{}", error.replace("\nhelp: ", "\n  way out: "));
     }
     let fault = Fault::failure(what);
     Some(fault.help("`--keep-going` starts without them").into())
@@ -157,12 +159,14 @@ async fn work(
     settings: &Settings,
     ends: wiring::Ends,
     catalog: Arc<Catalog>,
+    plugins: Arc<Keeping>,
 ) -> anyhow::Result<Summary> {
     let config = wiring::worker_config(settings);
     let shutdown = Shutdown::new();
     let signals = Signals::catch().context("cannot catch signals")?;
     info!("Connected to {}", settings.broker);
     let worker = Worker::new(config, ends.broker, ends.store, catalog);
+    let worker = worker.with_plugins(Arc::<Keeping>::clone(&plugins));
     let node = &settings.node;
     let say = |text: &str| match settings.log_format {
         LogFormat::Text => out::note(text),
@@ -170,7 +174,7 @@ async fn work(
     };
     tokio::select! {
         summary = worker.run(shutdown.clone(), || info!("{node} ready.")) => Ok(summary?),
-        () = signals.obey(shutdown, say) => leave(),
+        () = signals.obey(shutdown, &*plugins, say) => leave(),
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) use self::resolve::resolve;
 pub(crate) use self::sources::Sources;
 
 /// Everything an operator decides.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) broker: Address,
     /// `None`: results are not kept.
@@ -61,6 +61,12 @@ pub(crate) struct Settings {
     pub(crate) allow_root: bool,
     pub(crate) pidfile: Option<PathBuf>,
     pub(crate) plugin_folder: PathBuf,
+    /// How often plugins and configuration are looked at if nobody says that they changed.
+    pub(crate) plugin_sweep: Duration,
+    /// Where the configuration was read, or would have been.
+    pub(crate) config_file: PathBuf,
+    /// It was there.
+    pub(crate) has_file: bool,
     /// `None`: the default for the user that runs.
     pub(crate) cache: Option<PathBuf>,
     pub(crate) keep_going: bool,

@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use toml::Spanned;
+use toml::de::DeValue;
+
 use super::file::{Table, section};
 use super::policy::Changes;
 use super::table::Kind;
@@ -12,6 +15,8 @@ use crate::fault::Fault;
 pub(crate) struct PluginTable {
     pub(crate) name: String,
     pub(crate) source: Option<PathBuf>,
+    /// Versions that share its messages, the established one first. Empty: there is only one.
+    pub(crate) versions: Vec<Version>,
     pub(crate) prefix: Option<String>,
     /// Full task name and the function that gets it.
     pub(crate) names: Vec<(String, String)>,
@@ -19,6 +24,14 @@ pub(crate) struct PluginTable {
     pub(crate) changes: Changes,
     /// Function and what changes for it alone.
     pub(crate) tasks: Vec<(String, Changes)>,
+}
+
+/// One of several versions that serve side by side.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Version {
+    pub(crate) source: PathBuf,
+    /// Its share of the messages, beside the weights of the others.
+    pub(crate) weight: u32,
 }
 
 const GRANTS_NOT_YET: &[(&str, &str)] = &[
@@ -36,12 +49,13 @@ const GRANTS: &[(&str, &str, Kind)] = &[
 
 /// Reads the table `[plugins.<name>]`.
 pub(super) fn read(table: &Table<'_, '_>, name: &str) -> Result<PluginTable, Fault> {
-    table.check_keys(&["source", "prefix", "names", "allow", "limits", "tasks"], &[])?;
+    table.check_keys(&["source", "versions", "prefix", "names", "allow", "limits", "tasks"], &[])?;
     let mut plugin = PluginTable { name: name.to_owned(), ..PluginTable::default() };
     for (key, value) in table.entries {
         let key = key.get_ref().as_ref();
         match key {
             "source" => plugin.source = Some(table.plain(Kind::Path, key, value)?.into()),
+            "versions" => plugin.versions = versions(table, key, value)?,
             "prefix" => plugin.prefix = Some(table.plain(Kind::Text, key, value)?),
             "names" => {
                 let names = table.table(value, key)?;
@@ -64,6 +78,44 @@ pub(super) fn read(table: &Table<'_, '_>, name: &str) -> Result<PluginTable, Fau
         }
     }
     Ok(plugin)
+}
+
+/// `[{ source = "a.wasm", weight = 95 }, …]`
+fn versions<'a, 'i>(
+    table: &Table<'a, 'i>,
+    key: &str,
+    value: &'a Spanned<DeValue<'i>>,
+) -> Result<Vec<Version>, Fault> {
+    let help = "write versions = [{ source = \"a.wasm\", weight = 95 }, { source = \"b.wasm\", \
+                weight = 5 }]";
+    let fault = |what: String| table.source.fault(&value.span(), what).help(help);
+    let DeValue::Array(items) = value.get_ref() else {
+        return Err(table.wrong_type(value, key, value.get_ref(), "an array of tables").help(help));
+    };
+    if let Some((source, _)) = table.entries.get_key_value("source") {
+        let what = format!("`{}` beside `{}`", table.path("source"), table.path(key));
+        return Err(table.source.fault(&source.span(), what).help("keep one of them"));
+    }
+    let mut versions: Vec<Version> = Vec::new();
+    for item in items {
+        let item = table.table(item, key)?;
+        item.check_keys(&["source", "weight"], &[])?;
+        let text = |name: &str, kind| match item.entries.get(name) {
+            Some(value) => item.plain(kind, name, value),
+            None => Err(fault(format!("a version in `{}` has no `{name}`", table.path(key)))),
+        };
+        let weight = text("weight", Kind::Count)?;
+        let weight = weight.parse().map_err(|_| fault(format!("`{weight}` is no weight")))?;
+        let source = PathBuf::from(text("source", Kind::Path)?);
+        if versions.iter().any(|version| version.source == source) {
+            return Err(fault(format!("{} is there twice", source.display())));
+        }
+        versions.push(Version { source, weight });
+    }
+    match versions.iter().any(|version| version.weight > 0) {
+        true => Ok(versions),
+        false => Err(fault(format!("no version in `{}` has any weight", table.path(key)))),
+    }
 }
 
 fn grants(table: &Table<'_, '_>, changes: &mut Changes) -> Result<(), Fault> {

@@ -125,6 +125,9 @@ impl Resolver {
             pidfile,
             plugin_folder: self.path("plugin-folder").unwrap_or_else(|| "plugins".into()),
             cache: self.path("cache"),
+            plugin_sweep: self.read("plugin-sweep", values::time_limit)?,
+            has_file: self.sources.file.is_some(),
+            config_file: self.sources.path.clone(),
             keep_going: self.switch("keep-going")?,
             policy,
             plugins,
@@ -242,6 +245,9 @@ impl Resolver {
         let mut tables = std::mem::take(&mut file.plugins);
         for table in &mut tables {
             table.source = table.source.take().map(|source| folder.join(source));
+            for version in &mut table.versions {
+                version.source = folder.join(&version.source);
+            }
         }
         tables
     }

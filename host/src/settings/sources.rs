@@ -16,6 +16,8 @@ pub(crate) struct Sources {
     pub(crate) flags: Vec<(&'static str, String)>,
     pub(crate) variables: Vec<(String, String)>,
     pub(crate) file: Option<File>,
+    /// Where the file is, or would be.
+    pub(crate) path: PathBuf,
 }
 
 impl Sources {
@@ -45,7 +47,7 @@ impl Sources {
                 return Err(Fault::usage(what));
             }
         };
-        Ok(Sources { flags, variables, file })
+        Ok(Sources { flags, variables, file, path })
     }
 
     /// The text of a setting, from the strongest source that has one.

@@ -21,6 +21,7 @@ fn settings(
         flags: flags.iter().map(|(key, value)| (*key, (*value).to_owned())).collect(),
         variables: variables.iter().map(owned).collect(),
         file: Some(parse(Path::new("conf/umbel.toml"), file)?),
+        path: "conf/umbel.toml".into(),
     })
 }
 

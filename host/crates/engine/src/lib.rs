@@ -23,11 +23,13 @@ mod shape;
 mod signature;
 mod size;
 mod state;
+mod tally;
 mod ticker;
 mod value;
 
-pub use catalog::{Catalog, CatalogError};
+pub use catalog::{Catalog, CatalogError, Share, Versions};
 pub use ceiling::{Ceiling, Start};
 pub use config::{Engine, EngineConfig, EngineError};
 pub use load::{LoadError, LoadedTask, Plugin, PluginSource};
 pub use signature::{Param, Signature};
+pub use tally::Runs;

@@ -24,6 +24,7 @@ use crate::run::{self, Core};
 use crate::shape::{Description, Function};
 use crate::signature::Signature;
 use crate::state::State;
+use crate::tally::{Runs, Tally};
 use crate::value::snake;
 
 /// Where a plugin comes from and how its tasks are to be treated.
@@ -93,6 +94,7 @@ impl LoadError {
 pub struct LoadedTask {
     signature: Signature,
     core: Arc<Core>,
+    tally: Tally,
 }
 
 impl LoadedTask {
@@ -104,6 +106,11 @@ impl LoadedTask {
     /// What a run has before its first instruction; `None` where only a run can tell.
     pub fn start(&self) -> Option<Start> {
         Start::of(self.core.pre.component())
+    }
+
+    /// What it did so far.
+    pub fn runs(&self) -> Runs {
+        self.tally.read()
     }
 
     /// Like `Task::run`, but on the caller's runtime and thread: for benchmarks, where the way to
@@ -133,7 +140,10 @@ impl Task for LoadedTask {
     }
 
     async fn run(&self, call: Call, outbox: Arc<dyn Outbox>, stop: CancellationToken) -> Ended {
-        run::hand_over(self.core.clone(), call, outbox, stop).await
+        let running = self.tally.enter();
+        let ended = run::hand_over(self.core.clone(), call, outbox, stop).await;
+        running.ended(&ended.outcome);
+        ended
     }
 }
 
@@ -291,7 +301,7 @@ fn tasks(base: &Base<'_>, description: &Description) -> Result<Vec<Arc<LoadedTas
         let core = Arc::new(core(base, function)?);
         for name in names(source, &prefix, function) {
             let signature = Signature::new(TaskName::new(&name), function);
-            let task = Arc::new(LoadedTask { signature, core: core.clone() });
+            let task = Arc::new(LoadedTask { signature, core: core.clone(), tally: Tally::default() });
             let path = path(function);
             if let Some((other, _)) = named.insert(TaskName::new(&name), (path.clone(), task)) {
                 let help = format!("name one of them: names = {{ \"another.name\" = \"{path}\" }}");

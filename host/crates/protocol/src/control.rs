@@ -86,6 +86,79 @@ impl Request {
     }
 }
 
+/// A request as one who listens itself says it: who answers says so to the node `answer_to`, which
+/// hears it as every node hears what is said ([`Answer`]). Nothing is left behind at the broker.
+pub fn question(
+    method: &str,
+    mut arguments: Map,
+    destination: &[String],
+    answer_to: &str,
+) -> RawMessage {
+    arguments.insert(ANSWER_TO.to_owned(), answer_to.into());
+    let destination: Value = match destination {
+        [] => Value::Null,
+        names => names.iter().map(Value::from).collect(),
+    };
+    said(method, arguments, destination)
+}
+
+/// What the node said that [`question`] asked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    pub node: String,
+    pub value: Value,
+}
+
+impl Answer {
+    /// Reads an answer to `asker`; `None` if this is none.
+    pub fn decode(raw: &RawMessage, asker: &str) -> Option<Answer> {
+        let mut request = Request::decode(raw)?;
+        if request.method != ANSWER || request.destination != [asker] {
+            return None;
+        }
+        let node = request.arguments.get("node")?.as_str()?.to_owned();
+        Some(Answer { node, value: request.arguments.shift_remove("value")? })
+    }
+
+    /// As it is said to every node, for the asker alone.
+    pub fn encode(self, asker: &str) -> RawMessage {
+        let Answer { node, value } = self;
+        let arguments = [("node".to_owned(), node.into()), ("value".to_owned(), value)];
+        said(ANSWER, arguments.into_iter().collect(), [Value::from(asker)].into_iter().collect())
+    }
+}
+
+impl Request {
+    /// The node that wants to hear the answer, if it asked with [`question`].
+    pub fn answer_to(&self) -> Option<&str> {
+        self.arguments.get(ANSWER_TO).and_then(Value::as_str)
+    }
+}
+
+const ANSWER_TO: &str = "umbel_answer_to";
+const ANSWER: &str = "umbel_answer";
+
+fn said(method: &str, arguments: Map, destination: Value) -> RawMessage {
+    let body = Value::from([
+        ("method", Value::from(method)),
+        ("arguments", arguments.into()),
+        ("destination", destination),
+        ("pattern", Value::Null),
+        ("matcher", Value::Null),
+    ]);
+    RawMessage {
+        properties: Properties {
+            content_type: Some(body::JSON.to_owned()),
+            content_encoding: Some("utf-8".to_owned()),
+            delivery_mode: Some(2),
+            priority: Some(0),
+            ..Properties::default()
+        },
+        headers: Map::new(),
+        body: body.to_json().into_bytes().into(),
+    }
+}
+
 /// One node's reply to a request.
 pub fn reply(node: &str, ticket: Option<&str>, clock: u64, value: Value) -> RawMessage {
     let headers = [("ticket", Value::from(ticket)), ("clock", clock.into())];
@@ -179,6 +252,18 @@ mod tests {
         ] {
             assert_eq!(glob(pattern, name), expected, "{pattern} {name}");
         }
+    }
+
+    #[test]
+    fn an_answer_is_for_whoever_asked() {
+        let raw = question("plugins", Map::new(), &["w1@lab".to_owned()], "asker@lab");
+        let request = Request::decode(&raw).expect("a request");
+        assert!(request.addresses("w1@lab") && !request.addresses("asker@lab"));
+        assert_eq!(request.answer_to(), Some("asker@lab"));
+        let answer = Answer { node: "w1@lab".to_owned(), value: Value::from([("ok", 1.into())]) };
+        let raw = answer.clone().encode("asker@lab");
+        assert_eq!(Answer::decode(&raw, "asker@lab"), Some(answer));
+        assert_eq!(Answer::decode(&raw, "other@lab"), None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Names of tasks and versions of plugins.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -13,6 +14,12 @@ impl TaskName {
     }
 
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for TaskName {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

@@ -7,7 +7,7 @@ use tracing::{debug, warn};
 use umbel_protocol::message::{Message, RawMessage, Route};
 use umbel_protocol::record::State;
 use umbel_task::call::{Call, DeliveryInfo};
-use umbel_task::outcome::{Cost, Ended, Outcome};
+use umbel_task::outcome::{Ended, Outcome};
 use umbel_task::policy::{Acks, Handling};
 use umbel_task::runner::Task;
 use umbel_transport::broker::{BrokerError, DeadLetter, Held};
@@ -20,7 +20,7 @@ use crate::hop::Hop;
 use crate::inflight::{Place, Stage};
 use crate::outbox::RunOutbox;
 use crate::parked;
-use crate::tell::Ending;
+use crate::tell::{Ending, Ran};
 use crate::turn::Turn;
 use crate::verdict::{self, Facts, Last, Sent, Verdict, verdict, watched};
 use crate::worker::{Worker, spread};
@@ -60,11 +60,21 @@ impl Attempt {
             }
             Err(_) => return self.give_back(worker).await,
         }
+        // What waits for a slot keeps no version from going.
+        drop(task);
         let Some(slot) = worker.slot().await else { return self.give_back(worker).await };
-        if let Some(why) = self.obsolete(worker, &place) {
-            drop(slot);
-            return self.refuse(worker, &why).await;
-        }
+        let task = match self.obsolete(worker, &place) {
+            Some(why) => Err(why),
+            None => self.task(worker).ok_or(Refusal::Unregistered),
+        };
+        let task = match task {
+            Ok(task) => task,
+            Err(why) => {
+                drop(slot);
+                return self.refuse(worker, &why).await;
+            }
+        };
+        let handling = &task.policy().handling;
         if handling.acks == Acks::Early {
             // At most once: if the broker did not hear of it, the message comes again and runs then.
             if let Err(error) = self.ack_early().await {
@@ -84,7 +94,13 @@ impl Attempt {
             Err(Halt::Interrupted) => return self.give_back(worker).await,
         };
         worker.passed(Hop::Judge, &self.message.task);
-        self.end(worker, handling, verdict, Some(&ended.cost)).await;
+        let ran = Ran { cost: &ended.cost, version: task.version() };
+        self.end(worker, handling, verdict, Some(ran)).await;
+    }
+
+    /// The task as it is now: a reload may bring another version, or take it away.
+    pub(crate) fn task(&self, worker: &Worker) -> Option<Arc<dyn Task>> {
+        worker.runner.find_for(&self.message.task, &self.message.id)
     }
 
     /// Ends a message that does not run.
@@ -92,7 +108,7 @@ impl Attempt {
         if *why == Refusal::Unregistered && worker.config.park_unknown {
             return self.park(worker).await;
         }
-        let task = worker.runner.find(&self.message.task);
+        let task = self.task(worker);
         let handling = task.map(|task| task.policy().handling.clone()).unwrap_or_default();
         let verdict = verdict::refusal(&self.message, &handling, why, &self.facts(worker, false));
         self.end(worker, &handling, verdict, None).await;
@@ -224,7 +240,7 @@ impl Attempt {
         worker: &Arc<Worker>,
         handling: &Handling,
         mut verdict: Verdict,
-        cost: Option<&Cost>,
+        ran: Option<Ran<'_>>,
     ) {
         loop {
             let mut carrier = Carrier::new(worker, &self.message, "end");
@@ -242,7 +258,7 @@ impl Attempt {
                 }
             }
         }
-        worker.tally.ended(&self.message, &verdict.ending, cost);
+        worker.tally.ended(&self.message, &verdict.ending, ran);
         let Attempt { message, raw, queue, receipt, .. } = self;
         match verdict.last {
             Last::Ack => settle(receipt, Settlement::Ack, &message.id).await,

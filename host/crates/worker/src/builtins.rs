@@ -52,6 +52,10 @@ impl Runner for WithBuiltins {
         self.inner.find(name).or_else(|| self.builtins.get(name).cloned())
     }
 
+    fn find_for(&self, name: &str, id: &str) -> Option<Arc<dyn Task>> {
+        self.inner.find_for(name, id).or_else(|| self.builtins.get(name).cloned())
+    }
+
     fn names(&self) -> Vec<TaskName> {
         self.inner.names()
     }
@@ -139,7 +143,7 @@ impl Builtin {
         let (Some(name), Some(Value::List(items))) = (named, argument(&call, 1, "it")) else {
             return free(wrong(&call, "takes a task and a list"));
         };
-        let Some(task) = self.inner.find(name) else {
+        let Some(task) = self.inner.find_for(name, &call.id) else {
             let kind = Kind::Guest("NotRegistered".to_owned());
             let args = vec![Value::from(name)];
             return free(Outcome::Failed(Failure { kind, args, traceback: None }));

@@ -59,7 +59,7 @@ fn take(worker: &Arc<Worker>, delivery: Delivery) {
     worker.passed(Hop::Decode, &message.task);
     worker.tally.received(&message);
     let deliveries = deliveries.unwrap_or(0);
-    let task = worker.runner.find(&message.task);
+    let task = worker.runner.find_for(&message.task, &message.id);
     let admission = admit(&message, facts(&worker, &message, deliveries, task.as_deref()));
     let receipt = Some(receipt);
     let redelivered = redelivered || message.headers.contains_key(REPEATED);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tracing::{error, info, warn};
 use umbel_protocol::message::{DecodeError, Message};
+use umbel_task::name::PluginVersion;
 use umbel_task::outcome::Cost;
 use umbel_value::Value;
 
@@ -100,13 +101,12 @@ impl Tally {
         info!("Task {}[{}] received", name(message), message.id);
     }
 
-    /// Tells how a message ended; `cost` is that of its run, if there was one.
-    pub(crate) fn ended(&self, message: &Message, ending: &Ending, cost: Option<&Cost>) {
+    /// Tells how a message ended, and of its run, if there was one.
+    pub(crate) fn ended(&self, message: &Message, ending: &Ending, ran: Option<Ran<'_>>) {
         let name = name(message);
         let id = &message.id;
-        let bill = cost.map(Bill);
-        let bill = bill.as_ref().map_or(&"" as &dyn fmt::Display, |bill| bill);
-        let runtime = cost.map_or(0.0, |cost| cost.wall.as_secs_f64());
+        let bill = ran.as_ref().map_or(&"" as &dyn fmt::Display, |ran| ran);
+        let runtime = ran.as_ref().map_or(0.0, |ran| ran.cost.wall.as_secs_f64());
         self.count(ending);
         match ending {
             Ending::Succeeded { result } => {
@@ -174,18 +174,21 @@ impl Tally {
     }
 }
 
-/// What a run cost, behind the line of its end.
-struct Bill<'a>(&'a Cost);
+/// What ran and what it cost, behind the line of its end.
+pub(crate) struct Ran<'a> {
+    pub(crate) cost: &'a Cost,
+    pub(crate) version: &'a PluginVersion,
+}
 
-impl fmt::Display for Bill<'_> {
+impl fmt::Display for Ran<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let cpu = self.0.cpu.as_secs_f64() * 1e3;
-        let memory = self.0.memory as f64 / f64::from(1 << 20);
+        let cpu = self.cost.cpu.as_secs_f64() * 1e3;
+        let memory = self.cost.memory as f64 / f64::from(1 << 20);
         write!(f, " cpu={cpu:.3}ms mem={memory:.1}MiB")?;
-        if let Some(fuel) = self.0.fuel {
+        if let Some(fuel) = self.cost.fuel {
             write!(f, " fuel={fuel}")?;
         }
-        Ok(())
+        write!(f, " plugin={}", self.version)
     }
 }
 

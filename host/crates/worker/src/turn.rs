@@ -47,8 +47,7 @@ impl Attempt {
         {
             return over;
         }
-        // A reload may have brought another version, or taken the task away.
-        let Some(task) = worker.runner.find(&self.message.task) else { return Turn::Back };
+        let Some(task) = self.task(worker) else { return Turn::Refuse(Refusal::Unregistered) };
         let handling = &task.policy().handling;
         if worker.flow.rate(&self.message.task, handling.rate_limit).is_some()
             && let Some(over) = self.pace(worker, place, handling.rate_limit).await

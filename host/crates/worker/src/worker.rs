@@ -18,7 +18,7 @@ use umbel_transport::results::ResultStore;
 use umbel_value::Value;
 
 use crate::builtins::WithBuiltins;
-use crate::control::Clock;
+use crate::control::{Clock, Plugins};
 use crate::flow::Flow;
 use crate::hold::Held;
 use crate::hop::Hop;
@@ -104,6 +104,8 @@ pub struct Worker {
     pub(crate) broker: Arc<dyn Broker>,
     pub(crate) store: Option<Arc<dyn ResultStore>>,
     pub(crate) runner: Arc<dyn Runner>,
+    /// `None`: they stay as they are.
+    pub(crate) plugins: Option<Arc<dyn Plugins>>,
     pub(crate) shutdown: Shutdown,
     pub(crate) tracker: TaskTracker,
     pub(crate) held: Held,
@@ -133,6 +135,7 @@ impl Worker {
             broker,
             runner: Arc::new(WithBuiltins::new(runner, store.clone())),
             store,
+            plugins: None,
             shutdown: Shutdown::new(),
             tracker: TaskTracker::new(),
             tally: Tally::default(),
@@ -144,6 +147,13 @@ impl Worker {
             io: Handle::current(),
             slots,
         }
+    }
+
+    /// Lets remote control ask about the plugins.
+    #[must_use]
+    pub fn with_plugins(mut self, plugins: Arc<dyn Plugins>) -> Self {
+        self.plugins = Some(plugins);
+        self
     }
 
     /// Works until told to stop; calls `ready` once it takes messages. Returns when every message in

@@ -67,6 +67,17 @@ pub(super) const SETTINGS: &[Setting] = &[
         ..BASE
     },
     Setting {
+        key: "plugin-sweep",
+        long: "plugin-sweep",
+        kind: Kind::Duration,
+        value: "TIME",
+        default: "5s",
+        heading: Heading::Plugins,
+        help: "Look at plugins and configuration this often, for where the system does not tell of \
+               changes",
+        ..BASE
+    },
+    Setting {
         key: "cache",
         long: "cache",
         kind: Kind::Path,

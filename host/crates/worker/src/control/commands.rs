@@ -9,7 +9,7 @@ use umbel_protocol::repr::repr;
 use umbel_task::policy::Rate;
 use umbel_value::{Map, Value};
 
-use super::revoke;
+use super::{plugins, revoke};
 use crate::flow::TimeLimits;
 use crate::worker::Worker;
 
@@ -26,6 +26,9 @@ pub(crate) async fn obey(worker: &Arc<Worker>, request: &Request) -> Option<Valu
         "time_limit" => time_limit(worker, arguments),
         "hello" => hello(worker, arguments),
         "clock" => Value::from([("clock", worker.clock.tick().into())]),
+        "pool_restart" => plugins::reload(worker),
+        "plugins" => plugins::report(worker),
+        "plugin_rollback" => plugins::roll_back(worker, arguments),
         "shutdown" => {
             info!("told to shut down by remote control");
             worker.shutdown.drain();

@@ -2,6 +2,7 @@
 //! however busy it is (PROTOCOL section 7).
 
 mod commands;
+mod plugins;
 mod revoke;
 
 use std::sync::Arc;
@@ -11,11 +12,14 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
-use umbel_protocol::control::{Request, reply};
+use umbel_protocol::control::{Answer, Request, reply};
 use umbel_transport::broker::{BrokerError, Listener};
 use umbel_transport::reconnect::Backoff;
+use umbel_value::Value;
 
 use crate::worker::{Worker, spread};
+
+pub use self::plugins::Plugins;
 
 /// The listening task of one worker.
 pub(crate) struct Control {
@@ -116,11 +120,20 @@ async fn answer(worker: &Arc<Worker>, request: Request) {
         worker.clock.adjust(clock);
     }
     let value = commands::obey(worker, &request).await;
-    let Some(route) = &request.reply_to else { return };
     let Some(value) = value else { return };
+    let Some(route) = &request.reply_to else { return tell_the_asker(worker, &request, value).await };
     let message = reply(&worker.config.node, request.ticket.as_deref(), worker.clock.tick(), value);
     if let Err(error) = worker.broker.publish(route, &message).await {
         warn!("a reply to `{}` was not sent: {error}", request.method);
+    }
+}
+
+/// For one who has no mailbox for replies, but listens.
+async fn tell_the_asker(worker: &Worker, request: &Request, value: Value) {
+    let Some(asker) = request.answer_to() else { return };
+    let answer = Answer { node: worker.config.node.clone(), value };
+    if let Err(error) = worker.broker.broadcast(&answer.encode(asker)).await {
+        warn!("an answer to `{}` was not sent: {error}", request.method);
     }
 }
 

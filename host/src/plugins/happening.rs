@@ -1,0 +1,115 @@
+//! One enum of what befalls plugins -> log line and counter, so that they never disagree.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tracing::{error, info, warn};
+use umbel_task::name::PluginVersion;
+
+/// What befell a plugin, the folder or the configuration.
+#[derive(Debug)]
+pub(crate) enum Happening<'a> {
+    /// A plugin serves that did not before.
+    Added { version: &'a PluginVersion, tasks: usize },
+    /// Another content serves in its place.
+    Replaced { version: &'a PluginVersion, former: &'a PluginVersion, tasks: usize },
+    /// The same content, under other names, limits or grants.
+    Reconfigured { version: &'a PluginVersion },
+    Removed { version: &'a PluginVersion },
+    /// What was found is not served; what served before goes on.
+    Refused { why: &'a str, serving: Option<&'a PluginVersion> },
+    /// Versions share the messages in other proportions.
+    Weighed { plugin: &'a str, shares: String },
+    FolderGone { why: &'a str },
+    FolderBack,
+    Missing { why: &'a str },
+    ConfigurationTaken,
+    ConfigurationRefused { why: &'a str },
+    /// A setting that a running worker does not change.
+    NotNow { key: &'a str, wanted: String, kept: String },
+}
+
+/// How often what happened.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    /// Plugins added, replaced or configured anew.
+    swapped: AtomicU64,
+    removed: AtomicU64,
+    refused: AtomicU64,
+    configurations: AtomicU64,
+    configurations_refused: AtomicU64,
+}
+
+impl Counts {
+    /// Writes the log line and counts.
+    pub(crate) fn tell(&self, happening: &Happening<'_>) {
+        if let Some(counter) = self.counter(happening) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+        match happening {
+            Happening::Added { version, tasks } => {
+                info!("plugin {version} is served now: {}", count(*tasks));
+            }
+            Happening::Replaced { version, former, tasks } => {
+                info!("plugin {version} is served now in place of {former}: {}", count(*tasks));
+            }
+            Happening::Reconfigured { version } => {
+                info!("plugin {version} goes by other names, limits or grants now");
+            }
+            Happening::Removed { version } => {
+                info!("plugin {version} is gone: its tasks are not known any more");
+            }
+            Happening::Refused { why, serving: Some(former) } => {
+                error!("{former} goes on serving, for what should replace it is refused: {why}");
+            }
+            Happening::Refused { why, serving: None } => error!("left out: {why}"),
+            Happening::Weighed { plugin, shares } => {
+                info!("messages of plugin {plugin} are shared now: {shares}");
+            }
+            Happening::FolderGone { why } => {
+                warn!("{why}; what was loaded goes on serving");
+            }
+            Happening::FolderBack => info!("the plugin folder can be read again"),
+            Happening::Missing { why } => warn!("{why}"),
+            Happening::ConfigurationTaken => info!("the configuration was read again"),
+            Happening::ConfigurationRefused { why } => {
+                error!("the configuration is refused, the former one stays in force: {why}");
+            }
+            Happening::NotNow { key, wanted, kept } => warn!(
+                "`{key}` is {wanted} in the configuration now; this worker keeps {kept} until it \
+                 is started again"
+            ),
+        }
+    }
+
+    /// Each counter by its name.
+    pub(crate) fn read(&self) -> [(&'static str, u64); 5] {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        [
+            ("swapped", read(&self.swapped)),
+            ("removed", read(&self.removed)),
+            ("refused", read(&self.refused)),
+            ("configurations", read(&self.configurations)),
+            ("configurations_refused", read(&self.configurations_refused)),
+        ]
+    }
+
+    fn counter(&self, happening: &Happening<'_>) -> Option<&AtomicU64> {
+        match happening {
+            Happening::Added { .. }
+            | Happening::Replaced { .. }
+            | Happening::Reconfigured { .. } => Some(&self.swapped),
+            Happening::Removed { .. } => Some(&self.removed),
+            Happening::Refused { .. } => Some(&self.refused),
+            Happening::ConfigurationTaken => Some(&self.configurations),
+            Happening::ConfigurationRefused { .. } => Some(&self.configurations_refused),
+            _ => None,
+        }
+    }
+}
+
+fn count(tasks: usize) -> String {
+    match tasks {
+        1 => "1 task".to_owned(),
+        several => format!("{several} tasks"),
+    }
+}
