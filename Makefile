@@ -50,6 +50,14 @@ bench: venv build plugins ## Measure: the engine, and whole workers beside Celer
 fuzz: setup ## Feed mutated messages to the decoders, ten minutes for each
 	@scripts/fuzz.sh
 
+.PHONY: hotswap
+hotswap: build plugins ## Replace a plugin fifty times under load; load a thousand of them
+	@UMBEL_SWAPS=50 UMBEL_MANY_PLUGINS=1000 scripts/test.sh --test reload -- --nocapture --test-threads 1 swapped many
+
+.PHONY: soak
+soak: build plugins ## Run two million tasks of all plugins (TASKS=n), and look at memory and files
+	@UMBEL_SOAK=$${TASKS:-2000000} scripts/test.sh --test reload -- --nocapture a_long_run
+
 .PHONY: clean
 clean: ## Remove everything that was built or fetched
 	rm -rf target

@@ -163,16 +163,20 @@ fn configured(settings: &Settings, own: Option<&PluginTable>, file: &Path) -> Pl
     source
 }
 
+/// Bytes of memory that a limit may be raised to while the engine runs: address space, no memory.
+const ROOM: u64 = 1 << 30;
+
 /// An engine for these plugins.
 pub(crate) fn engine(
     sources: &[PluginSource],
     concurrency: usize,
     cache: Option<PathBuf>,
 ) -> anyhow::Result<Engine> {
+    let ceiling = Ceiling::over(sources);
     let config = EngineConfig {
         cache,
         concurrency: u32::try_from(concurrency).unwrap_or(u32::MAX),
-        ceiling: Ceiling::over(sources),
+        ceiling: Ceiling { memory: ceiling.memory.max(ROOM), ..ceiling },
         ..EngineConfig::default()
     };
     Engine::new(&config).context("cannot start the engine")

@@ -109,7 +109,7 @@ async fn collect(
     let until = Instant::now() + whom.timeout;
     let mut answers: Vec<Answer> = Vec::new();
     let all = |answers: &[Answer]| {
-        let answered = |name| answers.iter().any(|answer| answer.node == *name);
+        let answered = |name: &String| answers.iter().any(|answer| answer.node == *name);
         !whom.destination.is_empty() && whom.destination.iter().all(answered)
     };
     while !all(&answers) {

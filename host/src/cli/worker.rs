@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
 use tracing::{info, warn};
 use umbel_engine::Catalog;
@@ -44,6 +45,7 @@ pub(super) fn run(settings: &Settings, again: Again) -> anyhow::Result<ExitCode>
         privileges::become_account(account)?;
     }
     telemetry::start(settings.level, settings.log_format);
+    allow_open_files();
     if settings.task_events {
         warn!("task events (-E) are not supported by this version; none are sent");
     }
@@ -64,6 +66,19 @@ pub(super) fn run(settings: &Settings, again: Again) -> anyhow::Result<ExitCode>
     let summary = ended?;
     info!("{summary}");
     Ok(if summary.stuck == 0 { ExitCode::SUCCESS } else { Code::Failure.into() })
+}
+
+/// Each plugin keeps the file of its code open: the usual 1024 would not do for a thousand of them.
+fn allow_open_files() {
+    const ENOUGH: u64 = 65_536;
+    let limit = getrlimit(Resource::Nofile);
+    let most = limit.maximum.unwrap_or(ENOUGH).min(ENOUGH);
+    if limit.current.is_some_and(|current| current < most) {
+        let wanted = Rlimit { current: Some(most), maximum: limit.maximum };
+        if let Err(error) = setrlimit(Resource::Nofile, wanted) {
+            warn!("no more than {:?} files can be open: {error}", limit.current);
+        }
+    }
 }
 
 /// Loads, connects, works.

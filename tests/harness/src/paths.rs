@@ -58,6 +58,12 @@ pub fn cache() -> PathBuf {
     folder
 }
 
+/// How much of a long proof to run: the number in this variable, else `short`.
+pub fn amount(variable: &str, short: u64) -> u64 {
+    let given = from_environment(variable);
+    given.and_then(|given| given.to_str()?.parse().ok()).unwrap_or(short)
+}
+
 fn built(variable: &str, default: &str, command: &str) -> PathBuf {
     match from_environment(variable) {
         Some(path) => needed(path, &format!("set {variable} to an existing path")),
