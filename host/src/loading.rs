@@ -32,16 +32,16 @@ pub(crate) struct Wanted {
 /// What makes files versions of one plugin.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Owner {
-    /// A table of the configuration, by its name.
-    Table(String),
-    /// A file of the folder that no table names, by its stem.
-    File(String),
+    /// The plugin's name: its table's, or the stem of its file.
+    Plugin(String),
+    /// A file that only has the name of a plugin whose table says that it is elsewhere.
+    Namesake(String),
 }
 
 impl Owner {
     pub(crate) fn name(&self) -> &str {
         match self {
-            Owner::Table(name) | Owner::File(name) => name,
+            Owner::Plugin(name) | Owner::Namesake(name) => name,
         }
     }
 }
@@ -98,12 +98,16 @@ pub(crate) fn find(settings: &Settings) -> Found {
     let real: HashSet<PathBuf> = named.iter().map(|(_, file, _)| canonical(file)).collect();
     let is_named = |file: &Path| !real.is_empty() && real.contains(&canonical(file));
     for file in files.iter().filter(|file| !is_named(file)) {
-        let owner = Owner::File(stem(file).to_owned());
+        let name = stem(file).to_owned();
+        let owner = match settings.plugins.iter().any(|table| table.name == name) {
+            true => Owner::Namesake(name),
+            false => Owner::Plugin(name),
+        };
         let source = configured(settings, None, file);
         found.wanted.push(Wanted { owner, weight: 1, order: 0, source });
     }
     for (order, (table, file, weight)) in named.into_iter().enumerate() {
-        let owner = Owner::Table(table.name.clone());
+        let owner = Owner::Plugin(table.name.clone());
         let source = configured(settings, Some(table), &file);
         found.wanted.push(Wanted { owner, weight, order, source });
     }
@@ -119,8 +123,8 @@ pub(crate) fn source(settings: &Settings, file: &Path) -> PluginSource {
 pub(crate) fn wanted(settings: &Settings, file: &Path) -> Wanted {
     let own = table_of(settings, file);
     let owner = match own.filter(|table| !table.versions.is_empty()) {
-        Some(table) => Owner::Table(table.name.clone()),
-        None => Owner::File(file.display().to_string()),
+        Some(table) => Owner::Plugin(table.name.clone()),
+        None => Owner::Namesake(file.display().to_string()),
     };
     Wanted { owner, weight: 1, order: 0, source: configured(settings, own, file) }
 }

@@ -24,10 +24,11 @@ pub(crate) fn component(marker: &str) -> Vec<u8> {
                         (br_if $round (i64.gt_s (local.get $left) (i64.const 0))))
                     (call $version)))
             (core instance $i (instantiate $m))
+            (alias core export $i "memory" (core memory $memory))
             (func (export "version") (result string)
-                (canon lift (core func $i "version") (memory $i "memory")))
+                (canon lift (core func $i "version") (memory $memory)))
             (func (export "spin") (param "millions" u32) (result string)
-                (canon lift (core func $i "spin") (memory $i "memory"))))"#
+                (canon lift (core func $i "spin") (memory $memory))))"#
     );
     wat::parse_str(text).expect("the text is a component")
 }

@@ -93,7 +93,8 @@ impl Scene {
         let said = self.ask("tasks", &["--running", "--timeout", "30s"]);
         let node = said.as_object().and_then(|nodes| nodes.values().next()).expect("one node");
         let plugins = node["plugins"].as_array().expect("a list of plugins");
-        let one = plugins.iter().find(|one| one["file"].as_str().is_some_and(|f| f.ends_with(file)));
+        let one =
+            plugins.iter().find(|one| one["file"].as_str().is_some_and(|f| f.ends_with(file)));
         one.unwrap_or_else(|| panic!("no {file} in {said}")).clone()
     }
 

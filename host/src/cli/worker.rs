@@ -112,11 +112,7 @@ fn serve(
 }
 
 /// Loads every plugin; the first that does not load ends it, unless told to keep going.
-fn first_load(
-    settings: &Settings,
-    keeper: &mut Keeper,
-    wanted: Vec<Wanted>,
-) -> anyhow::Result<()> {
+fn first_load(settings: &Settings, keeper: &mut Keeper, wanted: Vec<Wanted>) -> anyhow::Result<()> {
     if wanted.is_empty() {
         let folder = settings.plugin_folder.display();
         warn!("no plugin in {folder}: every task will be refused as not registered");

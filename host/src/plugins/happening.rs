@@ -9,23 +9,50 @@ use umbel_task::name::PluginVersion;
 #[derive(Debug)]
 pub(crate) enum Happening<'a> {
     /// A plugin serves that did not before.
-    Added { version: &'a PluginVersion, tasks: usize },
+    Added {
+        version: &'a PluginVersion,
+        tasks: usize,
+    },
     /// Another content serves in its place.
-    Replaced { version: &'a PluginVersion, former: &'a PluginVersion, tasks: usize },
+    Replaced {
+        version: &'a PluginVersion,
+        former: &'a PluginVersion,
+        tasks: usize,
+    },
     /// The same content, under other names, limits or grants.
-    Reconfigured { version: &'a PluginVersion },
-    Removed { version: &'a PluginVersion },
+    Reconfigured {
+        version: &'a PluginVersion,
+    },
+    Removed {
+        version: &'a PluginVersion,
+    },
     /// What was found is not served; what served before goes on.
-    Refused { why: &'a str, serving: Option<&'a PluginVersion> },
+    Refused {
+        why: &'a str,
+        serving: Option<&'a PluginVersion>,
+    },
     /// Versions share the messages in other proportions.
-    Weighed { plugin: &'a str, shares: String },
-    FolderGone { why: &'a str },
+    Weighed {
+        plugin: &'a str,
+        shares: String,
+    },
+    FolderGone {
+        why: &'a str,
+    },
     FolderBack,
-    Missing { why: &'a str },
+    Missing {
+        why: &'a str,
+    },
     ConfigurationTaken,
-    ConfigurationRefused { why: &'a str },
+    ConfigurationRefused {
+        why: &'a str,
+    },
     /// A setting that a running worker does not change.
-    NotNow { key: &'a str, wanted: String, kept: String },
+    NotNow {
+        key: &'a str,
+        wanted: String,
+        kept: String,
+    },
 }
 
 /// How often what happened.

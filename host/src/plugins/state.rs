@@ -61,9 +61,9 @@ impl State {
         let mut known = BTreeSet::new();
         for wanted in found.wanted {
             let key = (wanted.owner.clone(), wanted.source.file.clone());
-            let slot =
-                self.slots.entry(key.clone()).or_insert_with(|| Slot::new(wanted.clone()));
-            self.changed |= slot.wanted.weight != wanted.weight || slot.wanted.order != wanted.order;
+            let slot = self.slots.entry(key.clone()).or_insert_with(|| Slot::new(wanted.clone()));
+            self.changed |=
+                slot.wanted.weight != wanted.weight || slot.wanted.order != wanted.order;
             slot.wanted = wanted;
             slot.unwanted = None;
             known.insert(key);
@@ -233,7 +233,7 @@ impl State {
     /// Gives every message of a plugin to its first version.
     pub(crate) fn roll_back(&mut self, plugin: &str, counts: &Counts) -> Result<String, String> {
         let owners = self.owners();
-        let named = |owner: &&Owner| matches!(owner, Owner::Table(n) | Owner::File(n) if n == plugin);
+        let named = |owner: &&Owner| **owner == Owner::Plugin(plugin.to_owned());
         let Some(owner) = owners.keys().find(named) else {
             let all: Vec<&str> = owners.keys().map(Owner::name).collect();
             return Err(format!("no plugin `{plugin}` here; there are {}", all.join(", ")));

@@ -28,8 +28,10 @@ impl Watch {
             }
         });
         let watcher = watcher.map_err(|error| {
-            warn!("the system does not tell of changed plugins ({error}): they are looked at from \
-                   time to time");
+            warn!(
+                "the system does not tell of changed plugins ({error}): they are looked at from \
+                   time to time"
+            );
         });
         Watch { watcher: watcher.ok(), places: BTreeMap::new() }
     }
@@ -63,7 +65,10 @@ fn matters(event: &Event) -> bool {
     let concerns = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().as_encoded_bytes();
         let component = path.extension() == Some(OsStr::new("wasm"));
-        component || name.starts_with(b"..") || path.extension().is_none() || name.ends_with(b"toml")
+        component
+            || name.starts_with(b"..")
+            || path.extension().is_none()
+            || name.ends_with(b"toml")
     };
     !event.kind.is_access() && (event.paths.is_empty() || event.paths.iter().any(concerns))
 }

@@ -49,7 +49,8 @@ const GRANTS: &[(&str, &str, Kind)] = &[
 
 /// Reads the table `[plugins.<name>]`.
 pub(super) fn read(table: &Table<'_, '_>, name: &str) -> Result<PluginTable, Fault> {
-    table.check_keys(&["source", "versions", "prefix", "names", "allow", "limits", "tasks"], &[])?;
+    table
+        .check_keys(&["source", "versions", "prefix", "names", "allow", "limits", "tasks"], &[])?;
     let mut plugin = PluginTable { name: name.to_owned(), ..PluginTable::default() };
     for (key, value) in table.entries {
         let key = key.get_ref().as_ref();

@@ -301,7 +301,8 @@ fn tasks(base: &Base<'_>, description: &Description) -> Result<Vec<Arc<LoadedTas
         let core = Arc::new(core(base, function)?);
         for name in names(source, &prefix, function) {
             let signature = Signature::new(TaskName::new(&name), function);
-            let task = Arc::new(LoadedTask { signature, core: core.clone(), tally: Tally::default() });
+            let task =
+                Arc::new(LoadedTask { signature, core: core.clone(), tally: Tally::default() });
             let path = path(function);
             if let Some((other, _)) = named.insert(TaskName::new(&name), (path.clone(), task)) {
                 let help = format!("name one of them: names = {{ \"another.name\" = \"{path}\" }}");

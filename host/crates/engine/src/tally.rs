@@ -32,11 +32,7 @@ impl Tally {
 
     pub(crate) fn read(&self) -> Runs {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Runs {
-            running: read(&self.running),
-            ended: read(&self.runs),
-            failed: read(&self.failures),
-        }
+        Runs { running: read(&self.running), ended: read(&self.runs), failed: read(&self.failures) }
     }
 }
 

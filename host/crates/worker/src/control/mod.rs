@@ -121,7 +121,9 @@ async fn answer(worker: &Arc<Worker>, request: Request) {
     }
     let value = commands::obey(worker, &request).await;
     let Some(value) = value else { return };
-    let Some(route) = &request.reply_to else { return tell_the_asker(worker, &request, value).await };
+    let Some(route) = &request.reply_to else {
+        return tell_the_asker(worker, &request, value).await;
+    };
     let message = reply(&worker.config.node, request.ticket.as_deref(), worker.clock.tick(), value);
     if let Err(error) = worker.broker.publish(route, &message).await {
         warn!("a reply to `{}` was not sent: {error}", request.method);
