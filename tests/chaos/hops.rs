@@ -13,9 +13,9 @@ use umbel_harness::redis::RedisServer;
 use umbel_harness::worker::{Umbel, Worker, command};
 use umbel_protocol::body::Content;
 use umbel_protocol::canvas::{self, Plan, Sender, Step};
-use umbel_protocol::message::Route;
+use umbel_protocol::message::{Message, Route};
 use umbel_protocol::names::{ACCUMULATE, CHORD, DEFAULT_QUEUE};
-use umbel_protocol::record::State;
+use umbel_protocol::record::{ResultRecord, State};
 use umbel_system_tests::client::url;
 use umbel_transport::address::Address;
 use umbel_transport::amqp::{AmqpBroker, AmqpOptions};
@@ -201,14 +201,14 @@ struct Wanted {
 }
 
 /// A client without Python, for brokers of every kind.
-struct Client {
+pub(crate) struct Client {
     runtime: Runtime,
     broker: Arc<dyn Broker>,
     store: Arc<dyn ResultStore>,
 }
 
 impl Client {
-    fn open(broker: &str, results: &str) -> Client {
+    pub(crate) fn open(broker: &str, results: &str) -> Client {
         let runtime = Runtime::new().expect("a runtime can be made");
         let (broker, results) = (address(broker), address(results));
         let (broker, store) = runtime.block_on(async {
@@ -228,6 +228,18 @@ impl Client {
             (Arc::new(open.expect("a RabbitMQ")) as Arc<dyn Broker>, store)
         });
         Client { runtime, broker, store }
+    }
+
+    /// Sends one message.
+    pub(crate) fn publish(&self, message: &Message) {
+        let route = Route::queue(DEFAULT_QUEUE);
+        let sent = self.runtime.block_on(self.broker.publish(&route, &message.encode()));
+        sent.expect("the broker takes messages");
+    }
+
+    /// The latest record of a task, if there is one.
+    pub(crate) fn get(&self, id: &str) -> Option<ResultRecord> {
+        self.runtime.block_on(self.store.get(id)).expect("the store answers")
     }
 
     /// Sends a task with a callback and a next step, and a chord with a part of each kind.
@@ -293,8 +305,7 @@ impl Client {
 
     fn missing(&self, expected: &Expected) -> Vec<&'static str> {
         let unknown = |(id, wanted): (&String, &Wanted)| {
-            let record = self.runtime.block_on(self.store.get(id)).expect("the store answers");
-            record.is_none_or(|record| !record.state.is_ready()).then_some(wanted.what)
+            self.get(id).is_none_or(|record| !record.state.is_ready()).then_some(wanted.what)
         };
         expected.0.iter().filter_map(unknown).collect()
     }
@@ -315,14 +326,13 @@ impl Client {
 
     fn check_values(&self, expected: &Expected, missing: &[&str], case: &Case) {
         for (id, wanted) in expected.0.iter().filter(|(_, w)| !missing.contains(&w.what)) {
-            let record = self.runtime.block_on(self.store.get(id)).expect("the store answers");
-            let record = record.expect("it has a result");
+            let record = self.get(id).expect("it has a result");
             assert_eq!(record.state, State::Success, "{case:?}: {}: {record:?}", wanted.what);
             assert_eq!(record.result, wanted.value, "{case:?}: {}", wanted.what);
         }
     }
 
-    fn close(self) {
+    pub(crate) fn close(self) {
         self.runtime.block_on(async {
             self.store.close().await;
             self.broker.close().await;
@@ -335,7 +345,7 @@ fn address(url: &str) -> Address {
 }
 
 fn fresh_id() -> String {
-    umbel_protocol::message::Message::new("", vec![], Map::new()).id
+    Message::new("", vec![], Map::new()).id
 }
 
 fn signature(task: &str, args: &[i64], id: &str) -> Value {

@@ -1,8 +1,10 @@
 //! Workers and brokers killed while they work: every message still gets its result.
 
+mod clock;
 mod fleet;
 mod hops;
 mod mixed;
+mod parked;
 mod plan;
 mod waits;
 

@@ -1,7 +1,7 @@
 //! A Python worker and Umbel on the same queue, canvases with steps on both sides, either of them
 //! killed now and then.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use umbel_harness::eventually::{PATIENCE, eventually};
@@ -32,14 +32,13 @@ const LEASE: u32 = 10;
 fn redis_carries_chords_and_chains_of_a_mixed_fleet_through_its_deaths() {
     let server = RedisServer::durable();
     let url = server.url(0);
-    // kombu pops a message and records it in a second command: killed in between, it has lost it.
-    fleet_survives(&url, &url, KILLS);
+    fleet_survives(&url, &url, Some(Witness::start(&server)));
 }
 
 #[test]
 fn rabbitmq_carries_chords_and_chains_of_a_mixed_fleet_through_its_deaths() {
     let (rabbit, redis) = (RabbitMq::shared(), RedisServer::durable());
-    fleet_survives(&rabbit.url(&rabbit.fresh_vhost()), &redis.url(0), 0);
+    fleet_survives(&rabbit.url(&rabbit.fresh_vhost()), &redis.url(0), None);
 }
 
 /// What the client sends, and how it looks at the ends.
@@ -74,8 +73,9 @@ def without_result(ids):
     return [id for id, record in zip(ids, app.backend.client.mget(keys)) if record is None]
 ";
 
-/// `by_celery`: how many messages the Python worker may lose by its own doing.
-fn fleet_survives(broker: &str, results: &str, by_celery: usize) {
+fn fleet_survives(broker: &str, results: &str, witness: Option<Witness>) {
+    // kombu pops a message and records it in a second command: killed in between, it has lost it.
+    let by_celery = if witness.is_some() { KILLS } else { 0 };
     let mut plan = Plan::draw();
     let mut client = Peer::connect(broker, results);
     client.exec(CLIENT);
@@ -99,6 +99,12 @@ fn fleet_survives(broker: &str, results: &str, by_celery: usize) {
     });
     assert_eq!(client.eval("wrong()"), serde_json::json!([]), "every value is right");
     let logs = fleet.stop();
+    if let Some(witness) = witness.filter(|_| lost > 0) {
+        let popped = serde_json::to_string(&witness.popped()).expect("ids are text");
+        let gone = client.eval(&format!("without_result({popped})"));
+        let gone = gone.as_array().map_or(0, Vec::len);
+        assert!(lost <= gone, "{lost} have not ended, and the Python worker lost {gone} messages");
+    }
     let taken = serde_json::to_string(&logs.taken_by_umbel()).expect("ids are text");
     let unended = client.eval(&format!("without_result({taken})"));
     assert_eq!(unended, serde_json::json!([]), "what Umbel took has ended");
@@ -126,6 +132,43 @@ fn report(runs: &BTreeMap<String, usize>, bodies: &serde_json::Value, lost: usiz
     );
     let held = 2 * KILLS * HELD;
     assert!(twice.len() <= held, "more ran twice than dead workers held: {twice:?}");
+}
+
+/// Sees every command that a Redis server carries out.
+struct Witness(Process);
+
+impl Witness {
+    fn start(server: &RedisServer) -> Witness {
+        let mut command = Command::new("redis-cli");
+        command.args(["-p", &server.port().to_string(), "MONITOR"]);
+        let mut process = Process::start("redis-cli", command);
+        process.await_log("OK", PATIENCE);
+        Witness(process)
+    }
+
+    /// Ids of the messages that were put into a queue and never recorded as taken after that.
+    /// Umbel takes and records in one step, so it was not Umbel who popped them.
+    fn popped(&self) -> BTreeSet<String> {
+        let mut waiting = BTreeSet::new();
+        for line in self.0.log().lines() {
+            let Some(id) = written_id(line) else { continue };
+            if line.contains(r#"] "LPUSH" "#) || line.contains(r#"] "RPUSH" "#) {
+                waiting.insert(id.to_owned());
+            } else if line.contains(r#"] "HSET" "unacked" "#)
+                || line.contains(r#"] "HSETNX" "unacked" "#)
+            {
+                waiting.remove(id);
+            }
+        }
+        waiting
+    }
+}
+
+/// The header `id` of a message in a command, as the server shows it.
+fn written_id(line: &str) -> Option<&str> {
+    let (_, rest) = line.split_once(r#"\"id\":"#)?;
+    let (_, id) = rest.split_once(r#"\""#)?;
+    Some(id.split_once(r#"\""#)?.0)
 }
 
 /// Both workers, and what their predecessors wrote.

@@ -1,6 +1,7 @@
 //! Real brokers, worker processes and Python peers for tests.
 //! Everything started here ends with its owner, and at the latest with the test process itself.
 
+pub mod clock;
 pub mod dialogue;
 pub mod eventually;
 pub mod net;

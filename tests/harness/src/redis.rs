@@ -21,6 +21,8 @@ pub struct RedisOptions {
     pub password: Option<String>,
     /// More of `redis-server`'s command line.
     pub more: Vec<String>,
+    /// Environment variables of its own.
+    pub variables: Vec<(String, String)>,
 }
 
 /// A running server; killed when dropped.
@@ -105,6 +107,7 @@ impl RedisServer {
             command.args(["--requirepass", password]);
         }
         command.args(&self.options.more);
+        command.envs(self.options.variables.iter().map(|(name, value)| (name, value)));
         command
     }
 
