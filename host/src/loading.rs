@@ -14,6 +14,7 @@ use umbel_engine::{
     Versions,
 };
 
+use crate::compiling::Helper;
 use crate::fault::Fault;
 use crate::out::Progress;
 use crate::settings::{Origin, PluginTable, Settings, nearest};
@@ -155,9 +156,11 @@ pub(crate) fn together(plugins: Vec<(Owner, Plugin)>) -> Result<Catalog, Catalog
 fn configured(settings: &Settings, own: Option<&PluginTable>, file: &Path) -> PluginSource {
     let mut source = PluginSource::file(file);
     source.policy = settings.policy.clone();
+    source.trust = settings.trust.clone();
     if let Some(table) = own {
         source.name = Some(table.name.clone());
         source.prefix = table.prefix.clone();
+        source.trust.sha256 = table.sha256.clone();
         source.names = table.names.clone();
         source.policy = table.changes.over(&settings.policy);
         let tasks = table.tasks.iter();
@@ -175,10 +178,12 @@ pub(crate) fn engine(
     sources: &[PluginSource],
     concurrency: usize,
     cache: Option<PathBuf>,
+    compiler: Helper,
 ) -> anyhow::Result<Engine> {
     let ceiling = Ceiling::over(sources);
     let config = EngineConfig {
         cache,
+        compiler: Some(Arc::new(compiler)),
         concurrency: u32::try_from(concurrency).unwrap_or(u32::MAX),
         ceiling: Ceiling { memory: ceiling.memory.max(ROOM), ..ceiling },
         ..EngineConfig::default()

@@ -1,7 +1,9 @@
 //! Umbel: a Celery-compatible worker whose tasks are sandboxed WebAssembly components.
 
 mod cli;
+mod compiling;
 mod fault;
+mod hardening;
 mod loading;
 mod out;
 mod pidfile;
@@ -15,6 +17,9 @@ mod wiring;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Some(code) = compiling::carry_out() {
+        return code;
+    }
     let invocation = match cli::parse(std::env::args_os()) {
         Ok(invocation) => invocation,
         Err(code) => return code,

@@ -3,9 +3,11 @@
 
 mod brokers;
 mod calls;
+mod compiling;
 mod configuration;
 mod dead_letters;
 mod embedded;
+mod hardening;
 mod plugins;
 mod queues;
 

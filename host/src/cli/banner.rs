@@ -8,11 +8,12 @@ use umbel_task::policy::TaskPolicy;
 use umbel_task::runner::{Runner, Task};
 use umbel_transport::amqp::ExchangeType;
 
+use crate::hardening::Hardening;
 use crate::settings::Settings;
 use crate::settings::units::{show_duration, show_rate, show_size};
 
 /// The whole banner, the list of tasks included.
-pub(super) fn banner(settings: &Settings, catalog: &Catalog) -> String {
+pub(super) fn banner(settings: &Settings, hardening: &Hardening, catalog: &Catalog) -> String {
     let system = rustix::system::uname();
     let platform = format!(
         "{}-{}-{}",
@@ -44,6 +45,7 @@ pub(super) fn banner(settings: &Settings, catalog: &Catalog) -> String {
          - ** ---------- .> transport:   {broker}\n\
          - ** ---------- .> results:     {results}\n\
          - *** --- * --- .> concurrency: {concurrency} (wasm)\n\
+         - *** --- * --- .> hardening:   {hardening}\n\
          -- ******* ---- .> task events: {events}\n\
          --- ***** ----- \n\
          {queues}\n\

@@ -13,7 +13,7 @@ use super::bill;
 use crate::fault::{Code, redact};
 use crate::settings::units::{about_size, show_duration, show_rate, show_size};
 use crate::settings::{Settings, variable};
-use crate::{loading, out, privileges};
+use crate::{compiling, loading, out, privileges};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -28,7 +28,7 @@ pub(super) fn run(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> 
     let wanted: Vec<_> = args.files.iter().map(|file| loading::wanted(settings, file)).collect();
     let sources = loading::sources(&wanted);
     let cache = privileges::cache_folder(settings.cache.as_deref(), None, &variable)?;
-    let engine = loading::engine(&sources, 1, cache)?;
+    let engine = loading::engine(&sources, 1, cache, compiling::start(settings.compile)?)?;
     let mut plugins = Vec::new();
     let mut report = Vec::new();
     let mut problems: Vec<String> = Vec::new();

@@ -21,7 +21,7 @@ use crate::fault::{Code, Fault};
 use crate::out::Progress;
 use crate::settings::units::{show_duration, show_size};
 use crate::settings::{Settings, nearest, variable};
-use crate::{loading, out, privileges};
+use crate::{compiling, loading, out, privileges};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -52,7 +52,7 @@ pub(super) fn run(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> 
         arguments::read(&args.args, args.kwargs.as_deref())?;
     let sources = [loading::source(settings, &args.file)];
     let cache = privileges::cache_folder(settings.cache.as_deref(), None, &variable)?;
-    let engine = loading::engine(&sources, 1, cache)?;
+    let engine = loading::engine(&sources, 1, cache, compiling::start(settings.compile)?)?;
     let plugin = match loading::load(&engine, &sources).pop() {
         Some(loaded) => loaded?,
         None => return Err(Fault::failure("the engine loaded nothing").into()),

@@ -9,7 +9,7 @@ use super::asking::{self, Whom};
 use super::check::{task_json, task_text};
 use crate::fault::{Code, Fault, redact};
 use crate::settings::{Settings, variable};
-use crate::{loading, out, privileges};
+use crate::{compiling, loading, out, privileges};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -31,7 +31,7 @@ fn offered(settings: &Settings) -> anyhow::Result<ExitCode> {
     let wanted = loading::strict(loading::find(settings))?;
     let sources = loading::sources(&wanted);
     let cache = privileges::cache_folder(settings.cache.as_deref(), None, &variable)?;
-    let engine = loading::engine(&sources, 1, cache)?;
+    let engine = loading::engine(&sources, 1, cache, compiling::start(settings.compile)?)?;
     let mut plugins = Vec::new();
     let mut problems = 0;
     for (wanted, loaded) in wanted.into_iter().zip(loading::load(&engine, &sources)) {

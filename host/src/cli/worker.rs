@@ -16,6 +16,7 @@ use umbel_worker::{Shutdown, Summary, Worker};
 
 use super::banner;
 use crate::fault::{Code, Fault};
+use crate::hardening::Hardening;
 use crate::loading::Wanted;
 use crate::pidfile::Pidfile;
 use crate::plugins::{Again, Keeper, Keeping};
@@ -23,7 +24,7 @@ use crate::privileges;
 use crate::settings::units::show_duration;
 use crate::settings::{LogFormat, Settings, variable};
 use crate::signals::Signals;
-use crate::{loading, out, telemetry, wiring};
+use crate::{compiling, hardening, loading, out, telemetry, wiring};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -44,6 +45,8 @@ pub(super) fn run(settings: &Settings, again: Again) -> anyhow::Result<ExitCode>
     if let Some(account) = &account {
         privileges::become_account(account)?;
     }
+    // It starts processes; we shall not be able to.
+    let compiler = compiling::start(settings.compile)?;
     telemetry::start(settings.level, settings.log_format);
     allow_open_files();
     if settings.task_events {
@@ -56,9 +59,12 @@ pub(super) fn run(settings: &Settings, again: Again) -> anyhow::Result<ExitCode>
         .build()
         .context("cannot start the runtime for brokers")?;
     let wanted = loading::strict(loading::find(settings))?;
-    let engine = loading::engine(&loading::sources(&wanted), settings.concurrency, cache)?;
+    let sources = loading::sources(&wanted);
+    let ground = hardening::of_worker(settings, &sources, cache.as_deref());
+    let hardening = hardening::harden(settings.hardening, &ground)?;
+    let engine = loading::engine(&sources, settings.concurrency, cache, compiler)?;
     let keeper = Keeper::new(settings, engine.clone(), again);
-    let ended = serve(settings, &runtime, keeper, wanted);
+    let ended = serve(settings, &hardening, &runtime, keeper, wanted);
     engine.close();
     // Whatever a guest or a server still holds must not keep the process alive.
     runtime.shutdown_background();
@@ -84,6 +90,7 @@ fn allow_open_files() {
 /// Loads, connects, works.
 fn serve(
     settings: &Settings,
+    hardening: &Hardening,
     runtime: &Runtime,
     mut keeper: Keeper,
     wanted: Vec<Wanted>,
@@ -101,7 +108,7 @@ fn serve(
     .and_then(|ends| {
         let catalog = keeper.catalog();
         if settings.log_format == LogFormat::Text {
-            out::line(&banner::banner(settings, &catalog))?;
+            out::line(&banner::banner(settings, hardening, &catalog))?;
         }
         warn_of_consumer_timeout(settings, &catalog);
         let keeping = Arc::new(keeper.keep().context("cannot watch the plugins")?);

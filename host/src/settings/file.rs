@@ -80,7 +80,14 @@ pub(crate) fn parse(path: &Path, text: &str) -> Result<File, Fault> {
     if let Some((name, value)) = root.entries.get_key_value("plugins") {
         let tables = root.table(value, name.get_ref())?;
         for (name, value) in tables.entries {
-            let name = name.get_ref().as_ref();
+            let word = name.get_ref().as_ref();
+            let every = settings().find(|s| s.key.strip_prefix("plugins.") == Some(word));
+            if let (Some(setting), false) = (every, value.get_ref().is_table()) {
+                let text = tables.text(setting, word, value)?;
+                file.push(setting, source.line(&name.span()), text)?;
+                continue;
+            }
+            let name = word;
             file.plugins.push(plugins::read(&tables.table(value, name)?, name)?);
         }
     }

@@ -16,6 +16,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use umbel_engine::Trust;
 use umbel_protocol::body::Serializer;
 use umbel_task::policy::TaskPolicy;
 use umbel_transport::address::Address;
@@ -28,6 +29,8 @@ pub(crate) use self::node::host_name;
 pub(crate) use self::plugins::PluginTable;
 pub(crate) use self::resolve::resolve;
 pub(crate) use self::sources::Sources;
+use crate::compiling::Limits;
+use crate::hardening::Mode;
 
 /// Everything an operator decides.
 #[derive(Clone, Debug)]
@@ -59,6 +62,7 @@ pub(crate) struct Settings {
     pub(crate) uid: Option<String>,
     pub(crate) gid: Option<String>,
     pub(crate) allow_root: bool,
+    pub(crate) hardening: Mode,
     pub(crate) pidfile: Option<PathBuf>,
     pub(crate) plugin_folder: PathBuf,
     /// How often plugins and configuration are looked at if nobody says that they changed.
@@ -70,6 +74,10 @@ pub(crate) struct Settings {
     /// `None`: the default for the user that runs.
     pub(crate) cache: Option<PathBuf>,
     pub(crate) keep_going: bool,
+    /// What compiling one component may cost.
+    pub(crate) compile: Limits,
+    /// What must hold of every plugin's file.
+    pub(crate) trust: Trust,
     /// For every task that no table names.
     pub(crate) policy: TaskPolicy,
     pub(crate) plugins: Vec<PluginTable>,

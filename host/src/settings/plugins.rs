@@ -8,6 +8,7 @@ use toml::de::DeValue;
 use super::file::{Table, section};
 use super::policy::Changes;
 use super::table::Kind;
+use super::values;
 use crate::fault::Fault;
 
 /// One plugin's table.
@@ -18,6 +19,8 @@ pub(crate) struct PluginTable {
     /// Versions that share its messages, the established one first. Empty: there is only one.
     pub(crate) versions: Vec<Version>,
     pub(crate) prefix: Option<String>,
+    /// What its file's content must hash to, in hexadecimal.
+    pub(crate) sha256: Option<String>,
     /// Full task name and the function that gets it.
     pub(crate) names: Vec<(String, String)>,
     /// What it changes for all its tasks.
@@ -49,14 +52,23 @@ const GRANTS: &[(&str, &str, Kind)] = &[
 
 /// Reads the table `[plugins.<name>]`.
 pub(super) fn read(table: &Table<'_, '_>, name: &str) -> Result<PluginTable, Fault> {
-    table
-        .check_keys(&["source", "versions", "prefix", "names", "allow", "limits", "tasks"], &[])?;
+    table.check_keys(
+        &["source", "versions", "prefix", "sha256", "names", "allow", "limits", "tasks"],
+        &[],
+    )?;
     let mut plugin = PluginTable { name: name.to_owned(), ..PluginTable::default() };
     for (key, value) in table.entries {
         let key = key.get_ref().as_ref();
         match key {
             "source" => plugin.source = Some(table.plain(Kind::Path, key, value)?.into()),
             "versions" => plugin.versions = versions(table, key, value)?,
+            "sha256" => {
+                let text = table.plain(Kind::Text, key, value)?;
+                let wrong = |why: String| {
+                    table.source.fault(&value.span(), format!("`{}`: {why}", table.path(key)))
+                };
+                plugin.sha256 = Some(values::sha256(&text).map_err(wrong)?);
+            }
             "prefix" => plugin.prefix = Some(table.plain(Kind::Text, key, value)?),
             "names" => {
                 let names = table.table(value, key)?;

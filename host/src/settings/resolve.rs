@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use umbel_engine::Trust;
 use umbel_protocol::body::{Content, Serializer};
 use umbel_protocol::names::DEFAULT_QUEUE;
 use umbel_task::policy::TaskPolicy;
@@ -16,7 +17,9 @@ use super::{
     Origin, PluginTable, ResultOptions, Settings, Shown, Sources, host_name, node, policy, queues,
     units, values,
 };
+use crate::compiling::Limits;
 use crate::fault::Fault;
+use crate::hardening::Mode;
 
 /// Makes the settings, or says which value of which source is wrong.
 pub(crate) fn resolve(sources: Sources) -> Result<Settings, Fault> {
@@ -122,6 +125,7 @@ impl Resolver {
             uid: self.optional("uid"),
             gid: self.optional("gid"),
             allow_root: self.switch("allow-root")?,
+            hardening: self.hardening()?,
             pidfile,
             plugin_folder: self.path("plugin-folder").unwrap_or_else(|| "plugins".into()),
             cache: self.path("cache"),
@@ -129,6 +133,11 @@ impl Resolver {
             has_file: self.sources.file.is_some(),
             config_file: self.sources.path.clone(),
             keep_going: self.switch("keep-going")?,
+            compile: Limits {
+                memory: self.read("compile.memory", values::compile_memory)?,
+                time: self.read("compile.time", values::compile_time)?,
+            },
+            trust: self.trust()?,
             policy,
             plugins,
             die_after: self.die_after()?,
@@ -138,6 +147,30 @@ impl Resolver {
                 self.shown
             },
         })
+    }
+
+    fn hardening(&mut self) -> Result<Mode, Fault> {
+        let mode = self.read("hardening", values::hardening)?;
+        let required = self.switch("require-hardening")?;
+        if required && mode == Mode::Off {
+            let fault = self.find("hardening").fault("`off` is the contrary of what is required");
+            return Err(fault.help("leave one of `hardening` and `require-hardening` out"));
+        }
+        Ok(if required { Mode::Require } else { mode })
+    }
+
+    fn trust(&mut self) -> Result<Trust, Fault> {
+        let keys = self.read("plugins.trust", |text| {
+            let keys = values::list(text);
+            keys.iter().try_for_each(|key| Trust::check_key(key)).map(|()| keys)
+        })?;
+        let signed = self.switch("plugins.require-signature")?;
+        let found = self.find("plugins.require-signature");
+        if signed && keys.is_empty() && found.origin != Origin::Default {
+            let fault = found.fault("no key is trusted, so no signature could hold");
+            return Err(fault.help("name public keys of minisign: [plugins] trust = [\"RW…\"]"));
+        }
+        Ok(Trust { sha256: None, signed: signed && !keys.is_empty(), keys })
     }
 
     fn policy(&mut self) -> Result<TaskPolicy, Fault> {

@@ -7,6 +7,7 @@ use umbel_protocol::body::{Compression, Serializer};
 
 use super::units;
 use super::{LogFormat, LogLevel};
+use crate::hardening::Mode;
 
 /// Words with commas between; each once.
 pub(super) fn list(text: &str) -> Vec<String> {
@@ -62,6 +63,42 @@ pub(super) fn stack(text: &str) -> Result<u64, String> {
     match units::size(text)? {
         bytes @ 0x1_0000..=0x400_0000 => Ok(bytes),
         _ => Err(format!("`{text}` is not a size from 64KiB to 64MiB")),
+    }
+}
+
+/// How much the process gives up.
+pub(super) fn hardening(text: &str) -> Result<Mode, String> {
+    match text {
+        "off" => Ok(Mode::Off),
+        "auto" => Ok(Mode::Auto),
+        "require" => Ok(Mode::Require),
+        other => Err(format!("`{other}` is none of off, auto, require")),
+    }
+}
+
+/// CPU time to compile in; the system counts whole seconds.
+pub(super) fn compile_time(text: &str) -> Result<Duration, String> {
+    let time = units::duration(text)?;
+    let longest = Duration::from_secs(24 * 3600);
+    match time.subsec_nanos() == 0 && !time.is_zero() && time <= longest {
+        true => Ok(time),
+        false => Err(format!("`{text}` is not a number of whole seconds up to a day")),
+    }
+}
+
+/// Address space to compile in.
+pub(super) fn compile_memory(text: &str) -> Result<u64, String> {
+    match units::size(text)? {
+        size if size < 128 << 20 => Err(format!("`{text}` is less than a compiler needs: 128MiB")),
+        size => Ok(size),
+    }
+}
+
+/// The SHA-256 of a file.
+pub(super) fn sha256(text: &str) -> Result<String, String> {
+    match text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        true => Ok(text.to_ascii_lowercase()),
+        false => Err(format!("`{text}` is not a SHA-256: write its 64 hexadecimal digits")),
     }
 }
 

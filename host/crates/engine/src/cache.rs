@@ -1,7 +1,7 @@
 //! Compiled code on disk: private to this user, keyed by content and engine, checked before use.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
+use crate::compile::in_pieces;
 use crate::shape::Description;
 
 /// Raised whenever `Description` or the meaning of a file changes.
@@ -85,20 +86,22 @@ impl Cache {
     pub(crate) fn put(
         &self,
         digest: &str,
-        code: &[u8],
+        mut code: &File,
         description: &Description,
     ) -> io::Result<PathBuf> {
-        let sha256 = hex(&Sha256::digest(code));
+        code.rewind()?;
+        let mut copy = NamedTempFile::new_in(&self.folder)?;
+        let mut sha256 = Sha256::new();
+        let length = in_pieces(code, |piece| {
+            sha256.update(piece);
+            copy.write_all(piece)
+        })?;
+        let sha256 = hex(&sha256.finalize());
         let name = format!("{}-{}.cwasm", self.key(digest), &sha256[..16]);
         let path = self.folder.join(&name);
-        self.write(&path, code)?;
-        let label = Label {
-            format: FORMAT,
-            code: name,
-            sha256,
-            length: code.len() as u64,
-            description: description.clone(),
-        };
+        copy.persist(&path)?;
+        let description = description.clone();
+        let label = Label { format: FORMAT, code: name, sha256, length, description };
         self.write(&self.label(digest), &serde_json::to_vec(&label)?)?;
         Ok(path)
     }
@@ -120,21 +123,14 @@ impl Cache {
     }
 }
 
-/// Length and SHA-256 of a file, read in pieces so that 33 MB of code do not become resident.
+/// Length and SHA-256 of a file.
 fn checksum(path: &Path) -> io::Result<(u64, String)> {
-    let mut file = File::open(path)?;
     let mut sha256 = Sha256::new();
-    let mut piece = vec![0; 256 << 10];
-    let mut length = 0;
-    loop {
-        match file.read(&mut piece)? {
-            0 => return Ok((length, hex(&sha256.finalize()))),
-            n => {
-                length += n as u64;
-                sha256.update(&piece[..n]);
-            }
-        }
-    }
+    let length = in_pieces(File::open(path)?, |piece| {
+        sha256.update(piece);
+        Ok(())
+    })?;
+    Ok((length, hex(&sha256.finalize())))
 }
 
 /// Lower-case hexadecimal digits.

@@ -15,13 +15,14 @@ use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationCon
 use crate::backtrace::MOST_FRAMES;
 use crate::cache::Cache;
 use crate::ceiling::Ceiling;
+use crate::compile::{Compiler, Target};
 use crate::hostcalls;
 use crate::load::{self, LoadError, Plugin, PluginSource};
 use crate::state::State;
 use crate::ticker::Ticker;
 
 /// What the whole engine is sized for. One of it per process.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone)]
 pub struct EngineConfig {
     /// Folder for compiled code; created private to this user. `None`: nothing is kept.
     pub cache: Option<PathBuf>,
@@ -31,6 +32,8 @@ pub struct EngineConfig {
     pub threads: usize,
     /// What the largest runs may use; room is reserved for it.
     pub ceiling: Ceiling,
+    /// Who compiles. `None`: this process itself, which a hostile component can then exhaust.
+    pub compiler: Option<Arc<dyn Compiler>>,
 }
 
 impl Default for EngineConfig {
@@ -40,6 +43,7 @@ impl Default for EngineConfig {
             concurrency: 64,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             ceiling: Ceiling::default(),
+            compiler: None,
         }
     }
 }
@@ -103,6 +107,8 @@ pub(crate) struct Flavour {
     pub(crate) engine: wasmtime::Engine,
     pub(crate) linker: Linker<State>,
     pub(crate) cache: Option<Cache>,
+    pub(crate) compiler: Option<Arc<dyn Compiler>>,
+    pub(crate) target: Target,
     /// Fuel is counted.
     pub(crate) metered: bool,
 }
@@ -110,7 +116,10 @@ pub(crate) struct Flavour {
 impl Flavour {
     fn new(config: &EngineConfig, metered: bool) -> Result<Self, EngineError> {
         let size = |e: wasmtime::Error| config.too_much(format!("{e:#}"));
-        let engine = wasmtime::Engine::new(&settings(config, metered)).map_err(size)?;
+        let target = Target { stack: config.ceiling.stack, metered };
+        let mut settings = compiling(&target);
+        settings.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(config)));
+        let engine = wasmtime::Engine::new(&settings).map_err(size)?;
         let cache = match &config.cache {
             Some(folder) => {
                 Some(Cache::open(folder, fingerprint(&engine)).map_err(EngineError::Cache)?)
@@ -120,7 +129,7 @@ impl Flavour {
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(size)?;
         hostcalls::add_to_linker(&mut linker).map_err(size)?;
-        Ok(Self { engine, linker, cache, metered })
+        Ok(Self { engine, linker, cache, compiler: config.compiler.clone(), target, metered })
     }
 }
 
@@ -201,20 +210,21 @@ fn guest_runtime(threads: usize) -> std::io::Result<Runtime> {
 }
 
 /// Everything that decides whether compiled code fits this engine.
-fn fingerprint(engine: &wasmtime::Engine) -> String {
+pub(crate) fn fingerprint(engine: &wasmtime::Engine) -> String {
     let mut hasher = std::hash::DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut hasher);
     env!("CARGO_PKG_VERSION").hash(&mut hasher);
     format!("{:016x}", hasher.finish())
 }
 
-fn settings(config: &EngineConfig, metered: bool) -> Config {
-    let stack = usize::try_from(config.ceiling.stack).unwrap_or(usize::MAX >> 8);
+/// Everything but the pool: enough to compile, in little address space.
+pub(crate) fn compiling(target: &Target) -> Config {
+    let stack = usize::try_from(target.stack).unwrap_or(usize::MAX >> 8);
     let mut settings = Config::new();
     settings
         .wasm_component_model(true)
         .epoch_interruption(true)
-        .consume_fuel(metered)
+        .consume_fuel(target.metered)
         .max_wasm_stack(stack)
         // Host calls run on the guest's stack, above what the guest itself may use.
         .async_stack_size(stack.saturating_add(HOST_STACK))
@@ -223,8 +233,7 @@ fn settings(config: &EngineConfig, metered: bool) -> Config {
         // debugging information in memory.
         .wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Disable)
         .generate_address_map(false)
-        .native_unwind_info(false)
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(config)));
+        .native_unwind_info(false);
     settings
 }
 

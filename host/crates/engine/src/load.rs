@@ -13,18 +13,19 @@ use umbel_task::name::{PluginVersion, TaskName};
 use umbel_task::outcome::Ended;
 use umbel_task::policy::TaskPolicy;
 use umbel_task::runner::{Outbox, Task};
-use wasmtime::component::{Component, InstancePre};
+use wasmtime::component::InstancePre;
 
 use crate::cache::hex;
-use crate::ceiling::{Start, limit_named, policies};
+use crate::ceiling::{Start, policies};
+use crate::compile::{Compiled, compiled};
 use crate::config::{Flavour, Shared};
-use crate::describe::describe;
 use crate::grants::granted;
 use crate::run::{self, Core};
 use crate::shape::{Description, Function};
 use crate::signature::Signature;
 use crate::state::State;
 use crate::tally::{Runs, Tally};
+use crate::trust::Trust;
 use crate::value::snake;
 
 /// Where a plugin comes from and how its tasks are to be treated.
@@ -43,6 +44,8 @@ pub struct PluginSource {
     pub policy: TaskPolicy,
     /// Function, spelled as in `names`, and its own policy.
     pub tasks: Vec<(String, TaskPolicy)>,
+    /// What must hold of the file's content.
+    pub trust: Trust,
 }
 
 impl PluginSource {
@@ -163,6 +166,8 @@ pub(crate) fn load(shared: &Arc<Shared>, source: &PluginSource) -> Result<Plugin
 fn try_load(shared: &Arc<Shared>, source: &PluginSource) -> Result<Plugin, Refusal> {
     let bytes = read(&source.file)?;
     let digest = hex(&Sha256::digest(&bytes));
+    source.trust.check(&source.file, &bytes, &digest)?;
+    is_component(&bytes)?;
     let metered = policies(source).any(|policy| policy.sandbox.fuel.is_some());
     let flavour = shared.flavour(metered).map_err(|e| (format!("cannot be metered: {e}"), None))?;
     let Compiled { component, description, from_cache } = compiled(&flavour, &bytes, &digest)?;
@@ -193,9 +198,7 @@ fn read(file: &Path) -> Result<Vec<u8>, Refusal> {
     if about.len() > LARGEST_FILE {
         return Err((format!("is larger than {} MiB", LARGEST_FILE >> 20), None));
     }
-    let bytes = std::fs::read(file).map_err(unreadable)?;
-    is_component(&bytes)?;
-    Ok(bytes)
+    std::fs::read(file).map_err(unreadable)
 }
 
 /// Says by its first bytes what a file is if it is not a component.
@@ -219,67 +222,6 @@ fn is_component(bytes: &[u8]) -> Result<(), Refusal> {
         _ => "a component starts with the bytes `\\0asm`, version 13, layer 1",
     };
     Err((what.to_owned(), Some(help.to_owned())))
-}
-
-struct Compiled {
-    component: Component,
-    description: Description,
-    from_cache: bool,
-}
-
-/// Takes a component's code from the cache, or compiles it and keeps it there.
-fn compiled(flavour: &Flavour, bytes: &[u8], digest: &str) -> Result<Compiled, Refusal> {
-    if let Some(entry) = flavour.cache.as_ref().and_then(|cache| cache.get(digest))
-        && let Ok(component) = open_compiled(&flavour.engine, &entry.code)
-    {
-        return Ok(Compiled { component, description: entry.description, from_cache: true });
-    }
-    let Some(cache) = &flavour.cache else {
-        let component = Component::from_binary(&flavour.engine, bytes).map_err(invalid)?;
-        return Ok(Compiled { component, description: described(bytes)?, from_cache: false });
-    };
-    let code = flavour.engine.precompile_component(bytes).map_err(invalid)?;
-    let description = described(bytes)?;
-    let kept = cache.put(digest, &code, &description);
-    let kept = kept.map_err(|e| e.to_string()).and_then(|path| {
-        drop(code);
-        open_compiled(&flavour.engine, &path).map_err(|e| format!("{e:#}"))
-    });
-    let component = match kept {
-        Ok(component) => component,
-        Err(why) => {
-            // A full disk costs the next start its time, not this one its plugin.
-            tracing::warn!(why, "compiled code cannot be kept");
-            Component::from_binary(&flavour.engine, bytes).map_err(invalid)?
-        }
-    };
-    Ok(Compiled { component, description, from_cache: false })
-}
-
-/// Why wasmtime takes no component of these bytes.
-fn invalid(error: wasmtime::Error) -> Refusal {
-    let why = format!("{error:#}");
-    let help = match limit_named(&why) {
-        Some(limit) => format!("it is larger than the limit `{limit}` of every task allows"),
-        None => "check it with `wasm-tools validate --features all`".to_owned(),
-    };
-    (format!("cannot be compiled: {why}"), Some(help))
-}
-
-fn described(bytes: &[u8]) -> Result<Description, Refusal> {
-    describe(bytes).map_err(|e| (format!("has exports that cannot be read: {e}"), None))
-}
-
-fn open_compiled(engine: &wasmtime::Engine, path: &Path) -> wasmtime::Result<Component> {
-    #[expect(
-        unsafe_code,
-        reason = "the file is machine code; only this user can write its folder, its name is made \
-                  of the component's content and of the engine's configuration, and its checksum \
-                  was compared or it was written just now"
-    )]
-    unsafe {
-        Component::deserialize_file(engine, path)
-    }
 }
 
 /// What all tasks of a plugin are made of.

@@ -47,6 +47,24 @@ pub(super) const SETTINGS: &[Setting] = &[
         ..BASE
     },
     Setting {
+        key: "hardening",
+        long: "hardening",
+        value: "MODE",
+        default: "auto",
+        heading: Heading::Process,
+        help: "Give up files and system calls that no worker needs (Landlock, seccomp): `auto` as \
+               far as the kernel can, `require` or not start, `off`",
+        ..BASE
+    },
+    Setting {
+        key: "require-hardening",
+        long: "require-hardening",
+        kind: Kind::Switch,
+        heading: Heading::Process,
+        help: "The same as --hardening require",
+        ..BASE
+    },
+    Setting {
         key: "pidfile",
         long: "pidfile",
         kind: Kind::Path,
@@ -85,6 +103,45 @@ pub(super) const SETTINGS: &[Setting] = &[
         heading: Heading::Plugins,
         help: "Folder for compiled code, private to the user [default: $XDG_CACHE_HOME/umbel, \
                ~/.cache/umbel, or /var/cache/umbel-<uid> with --uid]",
+        ..BASE
+    },
+    Setting {
+        key: "compile.memory",
+        long: "compile-memory",
+        kind: Kind::Size,
+        value: "SIZE",
+        default: "2GiB",
+        heading: Heading::Plugins,
+        help: "Memory that compiling one component may take",
+        ..BASE
+    },
+    Setting {
+        key: "compile.time",
+        long: "compile-time",
+        kind: Kind::Duration,
+        value: "TIME",
+        default: "2m",
+        heading: Heading::Plugins,
+        help: "CPU time that compiling one component may take; four times that by the clock",
+        ..BASE
+    },
+    Setting {
+        key: "plugins.trust",
+        long: "trust",
+        kind: Kind::List,
+        value: "KEYS",
+        heading: Heading::Plugins,
+        help: "Minisign's public keys: every plugin must be signed with one of them \
+               (NAME.wasm.minisig beside it)",
+        ..BASE
+    },
+    Setting {
+        key: "plugins.require-signature",
+        long: "require-signature",
+        kind: Kind::Switch,
+        default: "true",
+        heading: Heading::Plugins,
+        help: "Where keys are trusted: refuse plugins without a signature, not only wrong ones",
         ..BASE
     },
     Setting {

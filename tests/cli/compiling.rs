@@ -1,0 +1,181 @@
+//! Components that are made to exhaust the compiler, and plugins that are pinned or signed.
+
+use std::fs;
+use std::io::Cursor;
+use std::path::Path;
+
+use minisign::KeyPair;
+use umbel_harness::paths;
+
+use crate::embedded::worker;
+use crate::{command, folder, put, run, umbel};
+
+/// A number as binaries spell it.
+fn number(mut value: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        let low = (value & 0x7f) as u8;
+        value >>= 7;
+        if value == 0 {
+            bytes.push(low);
+            return bytes;
+        }
+        bytes.push(low | 0x80);
+    }
+}
+
+fn sized(content: &[u8]) -> Vec<u8> {
+    [number(content.len()), content.to_vec()].concat()
+}
+
+fn section(id: u8, content: &[u8]) -> Vec<u8> {
+    [vec![id], sized(content)].concat()
+}
+
+/// A component around a module of functions that take so many numbers and have such bodies.
+fn component(params: usize, bodies: &[Vec<u8>]) -> Vec<u8> {
+    let signature = [vec![1, 0x60], number(params), vec![0x7f; params], vec![0]].concat();
+    let count = number(bodies.len());
+    let types = [count.clone(), vec![0; bodies.len()]].concat();
+    let code: Vec<u8> = bodies.iter().flat_map(|body| sized(body)).collect();
+    let module = [
+        b"\0asm\x01\0\0\0".to_vec(),
+        section(1, &signature),
+        section(3, &types),
+        section(10, &[count, code].concat()),
+    ];
+    [b"\0asm\x0d\0\x01\0".to_vec(), section(1, &module.concat())].concat()
+}
+
+fn body(locals: usize, code: &[u8]) -> Vec<u8> {
+    [vec![1], number(locals), vec![0x7f], code.to_vec(), vec![0x0b]].concat()
+}
+
+/// Thousands of nested blocks, and a table of jumps to the ends of all of them.
+fn huge_table() -> Vec<u8> {
+    const BLOCKS: usize = 20_000;
+    let targets: Vec<u8> = (0..3 * BLOCKS).flat_map(|at| number(at % BLOCKS)).collect();
+    let mut code = [0x02, 0x40].repeat(BLOCKS);
+    code.extend([0x20, 0, 0x0e]);
+    code.extend([number(3 * BLOCKS), targets, vec![0]].concat());
+    for at in 0..BLOCKS {
+        let (from, to) = (1 + (at % 50) as u8, 1 + (at * 7 % 50) as u8);
+        code.extend([0x0b, 0x20, from, 0x41, (at % 60) as u8, 0x6a, 0x21, to]);
+    }
+    component(1, &vec![body(60, &code); 40])
+}
+
+/// As much straight code as a function may have, all of it calls.
+fn huge_function() -> Vec<u8> {
+    component(1, &[body(1, &[0x20, 0, 0x10, 0].repeat(1_800_000))])
+}
+
+#[test]
+fn a_component_that_exhausts_the_compiler_is_refused_and_the_rest_is_served() {
+    let folder = folder("[compile]\ntime = '2s'\nmemory = '384MiB'\n");
+    let here = folder.path();
+    let bombs = [
+        ("table", huge_table(), &["longer to compile than 2s", "`time` in [compile]"][..]),
+        ("function", huge_function(), &["memory to compile than 384MiB", "`memory` in [compile]"]),
+        ("locals", component(1, &[body(1_000_000, &[])]), &["too many locals"]),
+        ("params", component(50_000, &[body(1, &[])]), &["params size is out of bounds"]),
+    ];
+    for (name, content, said) in &bombs {
+        let file = format!("plugins/{name}.wasm");
+        fs::write(here.join(&file), content).expect("it is writable");
+        umbel(here, &["check", &file]).refused(1, &[said, &[file.as_str()][..]].concat());
+    }
+    put(here, "tasks", "tasks");
+    let worker = worker(here, &["--keep-going"]);
+    let log = worker.log();
+    for said in bombs.iter().flat_map(|(.., said)| *said) {
+        assert!(log.contains(said), "no `{said}` in:\n{log}");
+    }
+    umbel(here, &["call", "tasks.add", "2", "3", "--wait", "--timeout", "20s"]).said(&["5\n"]);
+}
+
+#[test]
+fn a_pinned_plugin_is_taken_with_that_content_alone() {
+    let pin = "0".repeat(64);
+    let folder = folder(&format!("[plugins.tasks]\nsha256 = '{pin}'\n"));
+    let here = folder.path();
+    put(here, "tasks", "tasks");
+    let refused = umbel(here, &["check", "plugins/tasks.wasm"]);
+    refused.refused(1, &["tasks.wasm", "has the SHA-256 ", "is pinned", "help: "]);
+    let (_, digest) = refused.text.split_once("has the SHA-256 ").expect("it says which");
+    let digest = digest.get(..64).expect("64 digits");
+    fs::write(here.join("umbel.toml"), format!("[plugins.tasks]\nsha256 = '{digest}'\n"))
+        .expect("it is writable");
+    umbel(here, &["check", "plugins/tasks.wasm"]).said(&["tasks.add"]);
+    let configured = "[plugins.tasks]\nsha256 = 'abc'\n";
+    fs::write(here.join("umbel.toml"), configured).expect("it is writable");
+    umbel(here, &["tasks"]).refused(2, &["umbel.toml:2", "64 hexadecimal digits"]);
+}
+
+fn sign(file: &Path, with: &KeyPair) {
+    let content = fs::read(file).expect("it is there");
+    let signed = minisign::sign(None, &with.sk, Cursor::new(content), Some("for tests"), None);
+    let text = signed.expect("a key signs").into_string();
+    fs::write(file.with_extension("wasm.minisig"), text).expect("it is writable");
+}
+
+#[test]
+fn where_keys_are_trusted_only_signed_plugins_are_taken() {
+    let key = || KeyPair::generate_unencrypted_keypair().expect("a key can be made");
+    let (ours, other, strange) = (key(), key(), key());
+    let folder = folder(&format!(
+        "[plugins]\ntrust = ['{}', '{}']\n[plugins.tasks]\nprefix = 'tasks'\n",
+        other.pk.to_base64(),
+        ours.pk.to_base64()
+    ));
+    let here = folder.path();
+    put(here, "tasks", "tasks");
+    let file = here.join("plugins/tasks.wasm");
+    let check = ["check", "plugins/tasks.wasm"];
+    umbel(here, &check).refused(1, &["is not signed", "tasks.wasm.minisig", "help: "]);
+    let not_required = ["check", "plugins/tasks.wasm", "--require-signature=false"];
+    umbel(here, &not_required).said(&["tasks.add"]);
+    sign(&file, &ours);
+    umbel(here, &check).said(&["tasks.add"]);
+    let worker = worker(here, &[]);
+    assert!(worker.log().contains("tasks.add"), "{}", worker.log());
+    drop(worker);
+    sign(&file, &strange);
+    umbel(here, &check).refused(1, &["does not hold", "none of the trusted keys", "help: "]);
+    umbel(here, &not_required).refused(1, &["does not hold"]);
+    sign(&file, &ours);
+    fs::copy(paths::plugin("images"), &file).expect("a component can be copied");
+    umbel(here, &check).refused(1, &["does not hold", "verification failed"]);
+    fs::write(file.with_extension("wasm.minisig"), "nonsense").expect("it is writable");
+    umbel(here, &check).refused(1, &["signature that cannot be read"]);
+}
+
+#[test]
+fn keys_that_are_none_and_signatures_without_keys_are_mistakes() {
+    let check = |toml: &str, parts: &[&str]| {
+        let folder = folder(toml);
+        umbel(folder.path(), &["tasks"]).refused(2, parts);
+    };
+    check("[plugins]\ntrust = ['RWnonsense']\n", &["umbel.toml:2", "no public key of minisign"]);
+    check("[plugins]\nrequire-signature = true\n", &["umbel.toml:2", "no key is trusted", "trust"]);
+    check("[compile]\ntime = '1.5s'\n", &["umbel.toml:2", "whole seconds"]);
+    check("[compile]\nmemory = '1MiB'\n", &["umbel.toml:2", "128MiB"]);
+}
+
+#[test]
+fn compiled_code_from_outside_is_never_taken() {
+    let folder = folder("");
+    let here = folder.path();
+    put(here, "tasks", "tasks");
+    let cache = here.join("cache");
+    let mut check = command(here, &["check", "plugins/tasks.wasm", "--cache"]);
+    check.arg(&cache);
+    run(check).said(&["compiled now"]);
+    let entries = fs::read_dir(&cache).expect("the cache is there");
+    let mut files = entries.map(|entry| entry.expect("it can be read").path());
+    let code = files.find(|path| path.extension().is_some_and(|e| e == "cwasm"));
+    let code = code.expect("there is code in it");
+    fs::copy(code, here.join("plugins/stranger.wasm")).expect("it can be copied");
+    umbel(here, &["check", "plugins/stranger.wasm"])
+        .refused(1, &["is compiled code, not a component", "only taken from the cache"]);
+}
