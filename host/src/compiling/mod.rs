@@ -202,7 +202,8 @@ fn judge(
         (_, Some(signal), _) => format!("signal {signal}"),
         (.., code) => format!("exit code {}", code.unwrap_or_default()),
     };
-    let last = words.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
+    let told = |line: &&str| !line.trim().is_empty() && !line.starts_with("note: ");
+    let last = words.lines().rfind(told).unwrap_or_default();
     let last: String = last.chars().filter(|c| !c.is_control()).take(200).collect();
     refused(format!("makes the compiler fail: {how} {last}").trim_end().to_owned(), None)
 }

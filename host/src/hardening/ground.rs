@@ -6,7 +6,7 @@ use umbel_engine::PluginSource;
 use umbel_transport::address::{Address, Scheme};
 
 use super::Ground;
-use crate::settings::{Origin, Settings, variable};
+use crate::settings::{Settings, variable};
 
 /// What name resolution, TLS, clocks and the C library read, and what the kernel tells of us.
 const SYSTEM: &[&str] = &[
@@ -24,6 +24,7 @@ const SYSTEM: &[&str] = &[
     "/etc/resolv.conf",
     "/etc/services",
     "/etc/ssl",
+    "/etc/timezone",
     "/lib",
     "/lib64",
     "/proc",
@@ -62,12 +63,8 @@ pub(crate) fn of_worker(
         let file = source.file.canonicalize().unwrap_or_else(|_| source.file.clone());
         read.extend(around(&file));
     }
-    for shown in &settings.shown {
-        if let Origin::File { path, .. } = &shown.origin {
-            read.push(path.clone());
-            read.extend(around(path));
-        }
-    }
+    read.push(settings.config_file.clone());
+    read.extend(around(&settings.config_file));
     if let Some(cache) = cache {
         make_private(cache);
         ground.write.push(cache.to_owned());
@@ -113,6 +110,8 @@ pub(crate) fn of_helper() -> Ground {
         maps.lines().filter_map(|line| line.find('/').map(|at| line[at..].into())).collect();
     execute.sort();
     execute.dedup();
+    // Itself where its folder is closed to us.
+    execute.push("/proc/self/exe".into());
     Ground { read: vec!["/etc/ld.so.cache".into()], execute, ..Ground::default() }
 }
 

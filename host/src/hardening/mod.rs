@@ -69,16 +69,13 @@ pub(crate) fn harden(mode: Mode, ground: &Ground) -> Result<Hardening, Fault> {
         return Ok(Hardening { off: true, landlock: Ok(Kept::No), seccomp: Ok(()) });
     }
     let threads = std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
-    if threads > 1 {
-        return Err(Fault::failure(format!("{threads} threads run before they are confined")));
-    }
-    let mut landlock = give_up(ground, Role::Worker);
-    let seccomp = landlock.1.take().map_or(Ok(()), Err).and_then(|()| is_filtered());
-    let hardening = Hardening {
-        off: false,
-        landlock: landlock.0.and_then(|kept| is_confined(kept, ground)),
-        seccomp,
+    let (files, calls) = give_up(ground, Role::Worker);
+    let landlock = match threads {
+        1 => files.and_then(|kept| is_confined(kept, ground)),
+        _ => Err(format!("{threads} threads ran already")),
     };
+    let seccomp = calls.and_then(|()| is_filtered());
+    let hardening = Hardening { off: false, landlock, seccomp };
     match hardening.lacking() {
         Some(what) if mode == Mode::Require => {
             Err(Fault::failure(format!("hardening is required, but {what}"))
@@ -93,10 +90,10 @@ pub(crate) fn harden(mode: Mode, ground: &Ground) -> Result<Hardening, Fault> {
 }
 
 /// Files, then calls: what became of each.
-fn give_up(ground: &Ground, role: Role) -> (Result<Kept, String>, Option<String>) {
+fn give_up(ground: &Ground, role: Role) -> (Result<Kept, String>, Result<(), String>) {
     let privileges = rustix::thread::set_no_new_privs(true).map_err(|e| e.to_string());
     let files = privileges.clone().and_then(|()| files::give_up(ground));
-    (files, privileges.and_then(|()| calls::give_up(role)).err())
+    (files, privileges.and_then(|()| calls::give_up(role)))
 }
 
 /// Confines a process that deals with hostile components alone, as far as the kernel can.

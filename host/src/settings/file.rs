@@ -97,7 +97,7 @@ pub(crate) fn parse(path: &Path, text: &str) -> Result<File, Fault> {
 /// What may stand outside of every table.
 fn root_keys() -> Vec<&'static str> {
     let celerys = settings().flat_map(|setting| setting.celery).copied();
-    words("").into_iter().chain(["plugins"]).chain(celerys).collect()
+    words("").into_iter().chain(celerys).collect()
 }
 
 /// What may stand in the table whose settings' keys begin with `prefix`.
