@@ -95,7 +95,7 @@ fn a_worker_is_hardened_unless_told_otherwise() {
     assert_eq!(String::from_utf8_lossy(&inherited), "", "nothing of our environment");
     drop(hardened);
     let gone = || match Path::new(&format!("/proc/{}/task", helper[0])).exists() {
-        true => Err("it lives"),
+        true => Err("it lives".to_owned()),
         false => Ok(()),
     };
     umbel_harness::eventually::eventually("the helper ends with its worker", SOON, gone);
