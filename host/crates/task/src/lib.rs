@@ -2,6 +2,7 @@
 //! brokers nor wasmtime.
 
 pub mod call;
+pub mod grants;
 pub mod name;
 pub mod outcome;
 pub mod policy;
