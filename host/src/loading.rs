@@ -162,6 +162,7 @@ fn configured(settings: &Settings, own: Option<&PluginTable>, file: &Path) -> Pl
         source.prefix = table.prefix.clone();
         source.trust.sha256 = table.sha256.clone();
         source.names = table.names.clone();
+        source.grants = table.grants.clone();
         source.policy = table.changes.over(&settings.policy);
         let tasks = table.tasks.iter();
         source.tasks =

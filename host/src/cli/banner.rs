@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use jiff::Zoned;
-use umbel_engine::Catalog;
+use umbel_engine::{Catalog, LoadedTask};
 use umbel_task::policy::TaskPolicy;
 use umbel_task::runner::{Runner, Task};
 use umbel_transport::amqp::ExchangeType;
@@ -71,14 +71,15 @@ pub(super) fn tasks(catalog: &Catalog) -> String {
     let mut text = String::new();
     for (task, signature) in tasks.iter().zip(shown) {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "  . {signature:width$}   {}", limits(task.policy()));
+        let _ = writeln!(text, "  . {signature:width$}   {}", limits(task));
     }
     text
 }
 
 /// `5s 256MiB`, and whatever else limits or lets the task.
-pub(super) fn limits(policy: &TaskPolicy) -> String {
-    let TaskPolicy { sandbox, handling } = policy;
+pub(super) fn limits(task: &LoadedTask) -> String {
+    let TaskPolicy { sandbox, handling } = task.policy();
+    let grants = task.grants().to_string();
     let submit = &handling.submit.names;
     let further = [
         sandbox.soft_time.map(|time| format!("soft:{}", show_duration(time))),
@@ -88,6 +89,7 @@ pub(super) fn limits(policy: &TaskPolicy) -> String {
         handling.concurrency.map(|number| format!("concurrency:{number}")),
         handling.plugin_concurrency.map(|number| format!("plugin-concurrency:{number}")),
         (!submit.is_empty()).then(|| format!("submit:{}", submit.join(","))),
+        (!grants.is_empty()).then_some(grants),
     ];
     let mut text = format!("{} {}", show_duration(sandbox.time), show_size(sandbox.memory));
     for part in further.into_iter().flatten() {

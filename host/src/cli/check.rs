@@ -81,12 +81,16 @@ fn describe(file: &str, plugin: &Plugin) -> String {
     for import in &plugin.imports {
         text += &format!("  imports {import}\n");
     }
+    let grants = plugin.tasks.first().map(|task| task.grants().to_string()).unwrap_or_default();
+    for grant in grants.split_whitespace() {
+        text += &format!("  granted {grant}\n");
+    }
     text.trim_end().to_owned()
 }
 
 pub(super) fn task_text(task: &LoadedTask, indent: &str) -> String {
     let signature = task.signature();
-    let (limits, version) = (limits(task.policy()), task.version());
+    let (limits, version) = (limits(task), task.version());
     let mut text = format!("{indent}{signature}   {limits}   {version}\n");
     for line in signature.docs.lines().filter(|line| !line.trim().is_empty()) {
         text += &format!("{indent}    {}\n", line.trim());
@@ -153,6 +157,7 @@ pub(super) fn task_json(task: &LoadedTask) -> Value {
         "rate_limit": handling.rate_limit.map(show_rate),
         "submit": handling.submit.names,
         "amounts": bill::limits(task.policy()),
+        "grants": task.grants().to_string(),
         "limits": {
             "time": show_duration(sandbox.time),
             "soft_time": sandbox.soft_time.map(show_duration),

@@ -2,6 +2,7 @@
 //! environment; every value knows where it came from.
 
 mod file;
+mod grants;
 mod node;
 mod plugins;
 mod policy;
@@ -148,6 +149,11 @@ impl Origin {
             _ => path.to_owned(),
         }
     }
+}
+
+/// A variable that the operator passes on to a plugin.
+fn passed(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// A path that the system's own environment names.

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use toml::Spanned;
 use toml::de::DeValue;
+use umbel_task::grants::Grants;
 
 use super::file::{Table, section};
+use super::grants::{self, GrantTable};
 use super::policy::Changes;
 use super::table::Kind;
 use super::values;
@@ -23,6 +25,10 @@ pub(crate) struct PluginTable {
     pub(crate) sha256: Option<String>,
     /// Full task name and the function that gets it.
     pub(crate) names: Vec<(String, String)>,
+    /// What it may reach, as the file has it.
+    pub(super) allow: GrantTable,
+    /// The same with the values of this environment.
+    pub(crate) grants: Grants,
     /// What it changes for all its tasks.
     pub(crate) changes: Changes,
     /// Function and what changes for it alone.
@@ -36,19 +42,6 @@ pub(crate) struct Version {
     /// Its share of the messages, beside the weights of the others.
     pub(crate) weight: u32,
 }
-
-const GRANTS_NOT_YET: &[(&str, &str)] = &[
-    ("http", "`allow.http` is not supported by this version"),
-    ("env", "`allow.env` is not supported by this version"),
-    ("dirs", "`allow.dirs` is not supported by this version"),
-];
-
-const GRANTS: &[(&str, &str, Kind)] = &[
-    ("submit", "allow.submit", Kind::List),
-    ("submit-queues", "allow.submit-queues", Kind::List),
-    ("submit-count", "allow.submit-count", Kind::Count),
-    ("submit-depth", "allow.submit-depth", Kind::Count),
-];
 
 /// Reads the table `[plugins.<name>]`.
 pub(super) fn read(table: &Table<'_, '_>, name: &str) -> Result<PluginTable, Fault> {
@@ -78,7 +71,10 @@ pub(super) fn read(table: &Table<'_, '_>, name: &str) -> Result<PluginTable, Fau
                     plugin.names.push((task.to_owned(), function));
                 }
             }
-            "allow" => grants(&table.table(value, key)?, &mut plugin.changes)?,
+            "allow" => {
+                let PluginTable { changes, allow, .. } = &mut plugin;
+                grants::read(&table.table(value, key)?, changes, allow)?;
+            }
             "limits" => settings(&table.table(value, key)?, "limits.", &mut plugin.changes)?,
             _ => {
                 let tasks = table.table(value, key)?;
@@ -129,18 +125,6 @@ fn versions<'a, 'i>(
         true => Ok(versions),
         false => Err(fault(format!("no version in `{}` has any weight", table.path(key)))),
     }
-}
-
-fn grants(table: &Table<'_, '_>, changes: &mut Changes) -> Result<(), Fault> {
-    let known: Vec<&str> = GRANTS.iter().map(|(name, ..)| *name).collect();
-    table.check_keys(&known, GRANTS_NOT_YET)?;
-    for (name, value) in table.entries {
-        let name = name.get_ref().as_ref();
-        let grant = GRANTS.iter().find(|(known, ..)| *known == name);
-        let (_, key, kind) = grant.expect("only known keys are left");
-        changes.add(key, *kind, table, name, value)?;
-    }
-    Ok(())
 }
 
 /// A task's own table: the keys of `[tasks]`, and limits.

@@ -12,6 +12,7 @@ use umbel_transport::redis::{RedisOptions, StoreOptions};
 use umbel_worker::Hop;
 
 use super::sources::Found;
+use super::passed;
 use super::table::{self, Kind, Setting, setting};
 use super::{
     Origin, PluginTable, ResultOptions, Settings, Shown, Sources, host_name, node, policy, queues,
@@ -281,6 +282,7 @@ impl Resolver {
             for version in &mut table.versions {
                 version.source = folder.join(&version.source);
             }
+            table.grants = table.allow.resolve(&folder, &passed);
         }
         tables
     }

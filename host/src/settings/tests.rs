@@ -123,9 +123,8 @@ fn what_this_version_cannot_do_is_refused_and_not_ignored() {
     for file in [
         "http = '0.0.0.0:80'",
         "unknown = 'park'",
-        "[plugins.x]\nallow = { env = ['REGION'] }",
         "[plugins.x]\nallow = { http = ['https://h'], submit = ['x'] }",
-        "[plugins.x]\nallow = { dirs = [] }",
+        "[plugins.x]\nallow = { keyvalue = {} }",
     ] {
         let fault = settings(&[], &[], file).expect_err(file);
         assert!(fault.what.contains("not supported by this version"), "{file}: {fault}");

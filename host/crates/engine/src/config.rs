@@ -16,6 +16,7 @@ use crate::backtrace::MOST_FRAMES;
 use crate::cache::Cache;
 use crate::ceiling::Ceiling;
 use crate::compile::{Compiler, Target};
+use crate::grants::{self, Resolver, System};
 use crate::hostcalls;
 use crate::load::{self, LoadError, Plugin, PluginSource};
 use crate::state::State;
@@ -26,6 +27,8 @@ use crate::ticker::Ticker;
 pub struct EngineConfig {
     /// Folder for compiled code; created private to this user. `None`: nothing is kept.
     pub cache: Option<PathBuf>,
+    /// Folder for the directories of single runs; the system's own for temporary files by default.
+    pub scratch: Option<PathBuf>,
     /// Runs at once; more wait. Address space for so many instances is reserved, not used.
     pub concurrency: u32,
     /// Threads that run guests.
@@ -40,6 +43,7 @@ impl Default for EngineConfig {
     fn default() -> Self {
         Self {
             cache: None,
+            scratch: None,
             concurrency: 64,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             ceiling: Ceiling::default(),
@@ -72,7 +76,15 @@ pub struct Engine {
 impl Engine {
     /// Reserves memory and starts the threads that run guests.
     pub fn new(config: &EngineConfig) -> Result<Self, EngineError> {
-        Ok(Self { shared: Arc::new(Shared::new(config)?) })
+        Self::resolving(config, Arc::new(System))
+    }
+
+    /// Like `new`, with names that come from elsewhere than the system.
+    pub fn resolving(
+        config: &EngineConfig,
+        resolver: Arc<dyn Resolver>,
+    ) -> Result<Self, EngineError> {
+        Ok(Self { shared: Arc::new(Shared::new(config, resolver)?) })
     }
 
     /// Reads, compiles (or takes from the cache), checks and links one component file. Blocks,
@@ -89,7 +101,8 @@ impl Engine {
 
 /// What every loaded task needs of the engine.
 pub(crate) struct Shared {
-    config: EngineConfig,
+    pub(crate) config: EngineConfig,
+    pub(crate) resolver: Arc<dyn Resolver>,
     plain: Arc<Flavour>,
     /// Made when the first plugin needs its fuel counted.
     metered: Mutex<Option<Arc<Flavour>>>,
@@ -129,6 +142,7 @@ impl Flavour {
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(size)?;
         hostcalls::add_to_linker(&mut linker).map_err(size)?;
+        grants::add_to_linker(&mut linker).map_err(size)?;
         Ok(Self { engine, linker, cache, compiler: config.compiler.clone(), target, metered })
     }
 }
@@ -140,7 +154,7 @@ impl EngineConfig {
 }
 
 impl Shared {
-    fn new(config: &EngineConfig) -> Result<Self, EngineError> {
+    fn new(config: &EngineConfig, resolver: Arc<dyn Resolver>) -> Result<Self, EngineError> {
         let plain = Arc::new(Flavour::new(config, false)?);
         let runtime = guest_runtime(config.threads).map_err(|e| config.too_much(e.to_string()))?;
         let ticker = Ticker::start().map_err(|e| config.too_much(e.to_string()))?;
@@ -149,6 +163,7 @@ impl Shared {
             ticker,
             plain,
             metered: Mutex::new(None),
+            resolver,
             slots: Semaphore::new(config.concurrency.max(1) as usize),
             closed: CancellationToken::new(),
             guests: runtime.handle().clone(),

@@ -32,6 +32,7 @@ mod value;
 pub use catalog::{Catalog, CatalogError, Share, Versions};
 pub use ceiling::{Ceiling, Start};
 pub use compile::{Compiler, Product, Rejected, Target, compile, memory_file};
+pub use grants::Resolver;
 pub use config::{Engine, EngineConfig, EngineError};
 pub use load::{LoadError, LoadedTask, Plugin, PluginSource};
 pub use signature::{Param, Signature};

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 use umbel_task::call::Call;
+use umbel_task::grants::Grants;
 use umbel_task::name::{PluginVersion, TaskName};
 use umbel_task::outcome::Ended;
 use umbel_task::policy::TaskPolicy;
@@ -19,7 +20,7 @@ use crate::cache::hex;
 use crate::ceiling::{Start, policies};
 use crate::compile::{Compiled, compiled};
 use crate::config::{Flavour, Shared};
-use crate::grants::granted;
+use crate::grants::{Granted, granted};
 use crate::run::{self, Core};
 use crate::shape::{Description, Function};
 use crate::signature::Signature;
@@ -40,6 +41,8 @@ pub struct PluginSource {
     /// Full task name and the function that gets it instead of its usual one. The function in
     /// WIT's or in Python's spelling, with its interface before a dot if that is needed.
     pub names: Vec<(String, String)>,
+    /// What all its tasks may reach.
+    pub grants: Grants,
     /// For every task that `tasks` does not name.
     pub policy: TaskPolicy,
     /// Function, spelled as in `names`, and its own policy.
@@ -116,6 +119,11 @@ impl LoadedTask {
         self.tally.read()
     }
 
+    /// What its plugin may reach.
+    pub fn grants(&self) -> &Grants {
+        &self.core.granted.grants
+    }
+
     /// Like `Task::run`, but on the caller's runtime and thread: for benchmarks, where the way to
     /// the guests' threads and back is not what is measured.
     pub async fn run_here(
@@ -173,12 +181,14 @@ fn try_load(shared: &Arc<Shared>, source: &PluginSource) -> Result<Plugin, Refus
     let Compiled { component, description, from_cache } = compiled(&flavour, &bytes, &digest)?;
     drop(bytes);
     granted(&description.imports, source)?;
+    let folder = shared.config.scratch.as_deref();
+    let granted = Granted::new(source.grants.clone(), shared.resolver.clone(), folder)?;
     let pre = flavour
         .linker
         .instantiate_pre(&component)
         .map_err(|e| (format!("does not fit what is offered to it: {e:#}"), None))?;
     let version = PluginVersion { plugin: source.plugin().into(), digest: digest.as_str().into() };
-    let base = Base { shared, flavour: &flavour, source, version: &version, pre: &pre };
+    let base = Base { shared, flavour: &flavour, source, version: &version, pre: &pre, granted: Arc::new(granted) };
     let tasks = tasks(&base, &description)?;
     Ok(Plugin {
         version,
@@ -231,6 +241,7 @@ struct Base<'a> {
     source: &'a PluginSource,
     version: &'a PluginVersion,
     pre: &'a InstancePre<State>,
+    granted: Arc<Granted>,
 }
 
 /// Makes a task of each function under its name or names.
@@ -259,7 +270,7 @@ fn tasks(base: &Base<'_>, description: &Description) -> Result<Vec<Arc<LoadedTas
 }
 
 fn core(base: &Base<'_>, function: &Function) -> Result<Core, Refusal> {
-    let Base { shared, flavour, source, version, pre } = *base;
+    let &Base { shared, flavour, source, version, pre, .. } = base;
     let own = source.tasks.iter().find(|(name, _)| is_named(function, name));
     let policy = own.map_or(&source.policy, |(_, policy)| policy).clone();
     let path = path(function);
@@ -285,6 +296,7 @@ fn core(base: &Base<'_>, function: &Function) -> Result<Core, Refusal> {
         export,
         function: function.clone(),
         policy,
+        granted: base.granted.clone(),
         version: version.clone(),
     })
 }

@@ -28,7 +28,6 @@ pub(crate) struct Meter {
 pub(crate) struct Exceeded(pub(crate) String);
 
 /// An open socket; dropping it gives its place back.
-#[allow(dead_code, reason = "nothing is granted yet that opens one")]
 pub(crate) struct OpenSocket(Arc<Meter>);
 
 struct Counter {
@@ -98,7 +97,6 @@ impl Meter {
         self.request_bytes.claim(bytes, "bytes over the network")
     }
 
-    #[allow(dead_code, reason = "nothing is granted yet that opens one")]
     /// A place for one more open socket.
     pub(crate) fn socket(self: &Arc<Self>) -> Result<OpenSocket, Exceeded> {
         if !self.sockets.take(1) {
@@ -141,7 +139,6 @@ impl Counter {
         }
     }
 
-    #[allow(dead_code, reason = "nothing is granted yet that opens one")]
     fn give_back(&self, amount: u64) {
         self.used.fetch_sub(amount, Ordering::Relaxed);
     }

@@ -21,6 +21,7 @@ use crate::config::{Flavour, Shared};
 use crate::cpu::CpuClock;
 use crate::deadlines::Deadlines;
 use crate::ending::{broken, returned};
+use crate::grants::Granted;
 use crate::meter::Meter;
 use crate::shape::{Function, Give};
 use crate::state::State;
@@ -33,6 +34,7 @@ pub(crate) struct Core {
     pub(crate) export: ComponentExportIndex,
     pub(crate) function: Function,
     pub(crate) policy: TaskPolicy,
+    pub(crate) granted: Arc<Granted>,
     pub(crate) version: PluginVersion,
 }
 
@@ -106,7 +108,9 @@ pub(crate) async fn run(
         cpu: CpuClock::new(sandbox.cpu()),
         meter: Arc::new(Meter::new(sandbox)),
     });
-    let mut store = store(&core, State::new(Arc::new(call), outbox, sandbox, bounds.clone()));
+    let granted = core.granted.clone();
+    let state = State::new(Arc::new(call), outbox, sandbox, bounds.clone(), granted);
+    let mut store = store(&core, state);
     let ended = {
         let call = attempt(&core, &mut store, &params);
         watch(shared, call, &bounds).await

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use umbel_task::call::Call;
 use umbel_task::policy::Sandbox;
-use umbel_task::runner::{Outbox, Source};
+use umbel_task::runner::Outbox;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use crate::capture::Journal;
+use crate::grants::{Granted, Opened};
 use crate::limits::Limits;
 use crate::meter::Meter;
 use crate::run::Bounds;
@@ -26,9 +27,10 @@ pub(crate) struct State {
     pub(crate) output: u64,
     /// Bytes the run may still send in tasks.
     pub(crate) sendable: u64,
+    pub(crate) granted: Arc<Granted>,
     handles: ResourceTable,
     /// Made when the guest first asks for something of WASI.
-    wasi: Option<Box<WasiCtx>>,
+    wasi: Option<Box<(WasiCtx, Opened)>>,
 }
 
 impl State {
@@ -37,6 +39,7 @@ impl State {
         outbox: Arc<dyn Outbox>,
         sandbox: &Sandbox,
         bounds: Arc<Bounds>,
+        granted: Arc<Granted>,
     ) -> Self {
         let mut handles = ResourceTable::new();
         handles.set_max_capacity(sandbox.handles as usize);
@@ -49,33 +52,24 @@ impl State {
             bounds,
             output: sandbox.output,
             sendable: sandbox.output,
+            granted,
             handles,
             wasi: None,
         }
+    }
+
+    /// WASI, and what this run has opened of its grants. Every call of WASI's passes here.
+    pub(crate) fn surroundings(&mut self) -> (WasiCtxView<'_>, &mut Opened) {
+        self.meter.host_call();
+        let (granted, journal) = (&self.granted, &self.journal);
+        let wasi = self.wasi.get_or_insert_with(|| Box::new(granted.open(journal)));
+        let (ctx, opened) = &mut **wasi;
+        (WasiCtxView { ctx, table: &mut self.handles }, opened)
     }
 }
 
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        // Every call of WASI's passes here.
-        self.meter.host_call();
-        let journal = &self.journal;
-        // No arguments, no environment, no directory, no network: clocks, random numbers and
-        // captured output are all there is.
-        let wasi = self.wasi.get_or_insert_with(|| {
-            Box::new(
-                WasiCtx::builder()
-                    .stdout(journal.stream(Source::Stdout))
-                    .stderr(journal.stream(Source::Stderr))
-                    .allow_tcp(false)
-                    .allow_udp(false)
-                    .max_random_size(MOST_RANDOM)
-                    .build(),
-            )
-        });
-        WasiCtxView { ctx: wasi, table: &mut self.handles }
+        self.surroundings().0
     }
 }
-
-/// Bytes of randomness one host call may ask for.
-const MOST_RANDOM: u64 = 1 << 20;

@@ -1,0 +1,177 @@
+//! Finding the addresses of granted names. Every address is looked at before anybody hears of it,
+//! and one that is not allowed spoils the name.
+
+use std::io;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use async_trait::async_trait;
+use umbel_task::grants::Grants;
+use umbel_task::grants::host::Host;
+use wasmtime::component::{Linker, Resource};
+use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::{
+    Host as LookupHost, HostResolveAddressStream, ResolveAddressStream, add_to_linker as add,
+};
+use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpAddress, Network};
+use wasmtime_wasi::p2::{DynPollable, Pollable, SocketError, subscribe};
+use wasmtime_wasi::runtime::AbortOnDropJoinHandle;
+use wasmtime_wasi::WasiCtxView;
+
+use super::Granted;
+use super::sockets::{HasSockets, Pins, Sockets};
+use crate::state::State;
+
+/// Where names come from: the system, or a test.
+#[async_trait]
+pub trait Resolver: Send + Sync {
+    /// The addresses of a name at this moment.
+    async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>>;
+}
+
+/// The system's own resolver.
+pub(crate) struct System;
+
+#[async_trait]
+impl Resolver for System {
+    async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
+        Ok(tokio::net::lookup_host((name, 0)).await?.map(|address| address.ip()).collect())
+    }
+}
+
+/// Why a name has no address for a guest.
+#[derive(Debug)]
+pub(super) enum NoAddress {
+    /// It has one that is not public, and that nobody named.
+    Forbidden,
+    Unknown,
+}
+
+/// The addresses of a host that was granted; all of them are allowed.
+pub(super) async fn addresses(
+    host: &Host,
+    named: bool,
+    grants: &Grants,
+    resolver: &dyn Resolver,
+) -> Result<Vec<IpAddr>, NoAddress> {
+    let found = match host {
+        Host::Address(address) => vec![*address],
+        Host::Name(name) => resolver.resolve(name).await.map_err(|_| NoAddress::Unknown)?,
+    };
+    let found: Vec<IpAddr> = found.iter().map(IpAddr::to_canonical).collect();
+    if found.is_empty() {
+        return Err(NoAddress::Unknown);
+    }
+    match found.iter().all(|address| grants.may_reach(*address, named)) {
+        true => Ok(found),
+        false => Err(NoAddress::Forbidden),
+    }
+}
+
+/// What `wasi:sockets/ip-name-lookup` gives out, one address after the other.
+enum Found {
+    Looking(AbortOnDropJoinHandle<Result<Vec<IpAddr>, ErrorCode>>),
+    Done(Result<std::vec::IntoIter<IpAddr>, ErrorCode>),
+}
+
+#[async_trait]
+impl Pollable for Found {
+    async fn ready(&mut self) {
+        if let Found::Looking(task) = self {
+            let found = task.await;
+            *self = Found::Done(found.map(Vec::into_iter));
+        }
+    }
+}
+
+pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    add::<State, HasSockets>(linker, |state| Sockets(state))
+}
+
+impl LookupHost for Sockets<'_> {
+    fn resolve_addresses(
+        &mut self,
+        network: Resource<Network>,
+        name: String,
+    ) -> Result<Resource<ResolveAddressStream>, SocketError> {
+        let granted = self.0.granted.clone();
+        let (WasiCtxView { table, .. }, opened) = self.0.surroundings();
+        table.get(&network)?;
+        let host = name.parse::<IpAddr>().map(|address| Host::Address(address.to_canonical()));
+        let host = host.ok().or_else(|| Host::parse(&name)).ok_or(ErrorCode::InvalidArgument)?;
+        let ports = granted_ports(&granted.grants, &host);
+        if ports.is_empty() {
+            return Err(ErrorCode::AccessDenied.into());
+        }
+        let pins = opened.pins.clone();
+        let task = wasmtime_wasi::runtime::spawn(look(granted, host, ports, pins));
+        let found = table.push(Found::Looking(task))?;
+        Ok(Resource::new_own(found.rep()))
+    }
+}
+
+/// Finds and pins.
+async fn look(
+    granted: Arc<Granted>,
+    host: Host,
+    ports: Vec<(u16, bool)>,
+    pins: Arc<Pins>,
+) -> Result<Vec<IpAddr>, ErrorCode> {
+    let named = ports.iter().all(|(_, named)| *named);
+    let found = addresses(&host, named, &granted.grants, granted.resolver().as_ref()).await;
+    let found = found.map_err(|why| match why {
+        NoAddress::Forbidden => ErrorCode::AccessDenied,
+        NoAddress::Unknown => ErrorCode::NameUnresolvable,
+    })?;
+    for (address, (port, _)) in found.iter().flat_map(|a| ports.iter().map(move |p| (a, p))) {
+        pins.pin(*address, *port);
+    }
+    Ok(found)
+}
+
+/// The ports of a host that were granted, and whether the operator spelt the address out.
+fn granted_ports(grants: &Grants, host: &Host) -> Vec<(u16, bool)> {
+    let fitting = grants.sockets.iter().filter(|pattern| pattern.host.matches(host));
+    fitting.map(|pattern| (pattern.port, pattern.host.spells_out(host))).collect()
+}
+
+impl HostResolveAddressStream for Sockets<'_> {
+    fn resolve_next_address(
+        &mut self,
+        stream: Resource<ResolveAddressStream>,
+    ) -> Result<Option<IpAddress>, SocketError> {
+        let (WasiCtxView { table, .. }, _) = self.0.surroundings();
+        let found: &mut Found = table.get_mut(&ours(&stream))?;
+        if let Found::Looking(task) = found {
+            match Pin::new(task).poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(done) => *found = Found::Done(done.map(Vec::into_iter)),
+                Poll::Pending => return Err(ErrorCode::WouldBlock.into()),
+            }
+        }
+        match found {
+            Found::Done(Ok(addresses)) => Ok(addresses.next().map(IpAddress::from)),
+            Found::Done(Err(why)) => Err((*why).into()),
+            Found::Looking(_) => Err(ErrorCode::WouldBlock.into()),
+        }
+    }
+
+    fn subscribe(
+        &mut self,
+        stream: Resource<ResolveAddressStream>,
+    ) -> wasmtime::Result<Resource<DynPollable>> {
+        let (WasiCtxView { table, .. }, _) = self.0.surroundings();
+        subscribe(table, ours(&stream))
+    }
+
+    fn drop(&mut self, stream: Resource<ResolveAddressStream>) -> wasmtime::Result<()> {
+        let (WasiCtxView { table, .. }, _) = self.0.surroundings();
+        table.delete(Resource::<Found>::new_own(stream.rep()))?;
+        Ok(())
+    }
+}
+
+/// The table holds our own type under the handle that guests know as WASI's.
+fn ours(stream: &Resource<ResolveAddressStream>) -> Resource<Found> {
+    Resource::new_borrow(stream.rep())
+}
