@@ -108,9 +108,8 @@ fn parsed<T>(
     read: impl Fn(&str) -> Result<T, String>,
 ) -> Result<T, Fault> {
     let text = table.plain(kind, name, value)?;
-    read(&text).map_err(|why| {
-        table.source.fault(&value.span(), format!("`{}`: {why}", table.path(name)))
-    })
+    read(&text)
+        .map_err(|why| table.source.fault(&value.span(), format!("`{}`: {why}", table.path(name))))
 }
 
 /// An array of texts, each read.

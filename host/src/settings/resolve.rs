@@ -11,8 +11,8 @@ use umbel_transport::amqp::AmqpOptions;
 use umbel_transport::redis::{RedisOptions, StoreOptions};
 use umbel_worker::Hop;
 
-use super::sources::Found;
 use super::passed;
+use super::sources::Found;
 use super::table::{self, Kind, Setting, setting};
 use super::{
     Origin, PluginTable, ResultOptions, Settings, Shown, Sources, host_name, node, policy, queues,

@@ -7,6 +7,7 @@ use super::file::parse;
 use super::*;
 use crate::fault::Fault;
 
+mod grants;
 mod policies;
 mod queues;
 

@@ -188,7 +188,14 @@ fn try_load(shared: &Arc<Shared>, source: &PluginSource) -> Result<Plugin, Refus
         .instantiate_pre(&component)
         .map_err(|e| (format!("does not fit what is offered to it: {e:#}"), None))?;
     let version = PluginVersion { plugin: source.plugin().into(), digest: digest.as_str().into() };
-    let base = Base { shared, flavour: &flavour, source, version: &version, pre: &pre, granted: Arc::new(granted) };
+    let base = Base {
+        shared,
+        flavour: &flavour,
+        source,
+        version: &version,
+        pre: &pre,
+        granted: Arc::new(granted),
+    };
     let tasks = tasks(&base, &description)?;
     Ok(Plugin {
         version,

@@ -11,13 +11,13 @@ use async_trait::async_trait;
 use umbel_task::grants::Grants;
 use umbel_task::grants::host::Host;
 use wasmtime::component::{Linker, Resource};
+use wasmtime_wasi::WasiCtxView;
 use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::{
     Host as LookupHost, HostResolveAddressStream, ResolveAddressStream, add_to_linker as add,
 };
 use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpAddress, Network};
 use wasmtime_wasi::p2::{DynPollable, Pollable, SocketError, subscribe};
 use wasmtime_wasi::runtime::AbortOnDropJoinHandle;
-use wasmtime_wasi::WasiCtxView;
 
 use super::Granted;
 use super::sockets::{HasSockets, Pins, Sockets};

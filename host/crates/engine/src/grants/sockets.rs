@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use umbel_task::grants::Grants;
 use umbel_task::grants::host::{Host, HostPattern};
 use wasmtime::component::{HasData, Linker, Resource};
+use wasmtime_wasi::WasiCtxView;
 use wasmtime_wasi::p2::bindings::sockets::network::{
     self, ErrorCode, HostNetwork, IpAddressFamily, Network,
 };
 use wasmtime_wasi::p2::bindings::sockets::tcp_create_socket;
 use wasmtime_wasi::p2::{SocketError, SocketResult, TcpSocket};
 use wasmtime_wasi::sockets::{SocketAddrUse, WasiSocketsView};
-use wasmtime_wasi::WasiCtxView;
 
 use crate::meter::OpenSocket;
 use crate::state::State;

@@ -209,7 +209,8 @@ mod tests {
 
     #[test]
     fn what_is_no_network_is_refused() {
-        for wrong in ["", "10.0.0.0/33", "10.0.0/8", "::1/129", "ten", "10.0.0.0/-1", "::ffff:1.2.3.4"]
+        for wrong in
+            ["", "10.0.0.0/33", "10.0.0/8", "::1/129", "ten", "10.0.0.0/-1", "::ffff:1.2.3.4"]
         {
             assert!(wrong.parse::<Network>().is_err(), "{wrong}");
         }

@@ -96,7 +96,8 @@ fn lies_below(path: &str, parent: &str) -> bool {
     let plain = lower.replace("%2e", ".");
     let climbs = plain.split('/').any(|segment| matches!(segment, "." | ".."));
     // A semicolon hides a segment from the servers that cut there.
-    let hidden = ["%2f", "%5c", "%00", "%25", "\\", ";", "//"].iter().any(|mark| lower.contains(mark));
+    let hidden =
+        ["%2f", "%5c", "%00", "%25", "\\", ";", "//"].iter().any(|mark| lower.contains(mark));
     let rest = path.strip_prefix(parent);
     !climbs && !hidden && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
@@ -115,7 +116,10 @@ impl FromStr for HttpPattern {
             None => (rest, ""),
         };
         if authority.contains('@') {
-            return Err(format!("`{scheme}://…`: a user has no place in it", scheme = scheme.name()));
+            return Err(format!(
+                "`{scheme}://…`: a user has no place in it",
+                scheme = scheme.name()
+            ));
         }
         let path = path.trim_end_matches('/');
         let known = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);

@@ -56,7 +56,9 @@ pub struct DirGrant {
 pub enum Access {
     Read,
     /// Bytes that one run may add.
-    Write { quota: u64 },
+    Write {
+        quota: u64,
+    },
 }
 
 /// Keys under one prefix of one store.

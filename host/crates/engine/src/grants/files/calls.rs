@@ -3,11 +3,11 @@
 
 use wasmtime::component::Resource;
 use wasmtime_wasi::filesystem::Descriptor;
-use wasmtime_wasi::p2::bindings::filesystem::types::{
-    self, DescriptorFlags, ErrorCode, Filesize, HostDescriptor, HostDirectoryEntryStream, OpenFlags,
-    PathFlags,
-};
 use wasmtime_wasi::p2::bindings::filesystem::preopens;
+use wasmtime_wasi::p2::bindings::filesystem::types::{
+    self, DescriptorFlags, ErrorCode, Filesize, HostDescriptor, HostDirectoryEntryStream,
+    OpenFlags, PathFlags,
+};
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult};
 
 use super::{Guarded, full};
@@ -171,7 +171,13 @@ impl HostDescriptor for Guarded<'_> {
         self.inner().is_same_object(one, other).await
     }
 
-    async fn advise(&mut self, fd: Resource<Descriptor>, offset: Filesize, length: Filesize, advice: types::Advice) -> FsResult<()> {
+    async fn advise(
+        &mut self,
+        fd: Resource<Descriptor>,
+        offset: Filesize,
+        length: Filesize,
+        advice: types::Advice,
+    ) -> FsResult<()> {
         self.inner().advise(fd, offset, length, advice).await
     }
 
@@ -187,15 +193,28 @@ impl HostDescriptor for Guarded<'_> {
         self.inner().get_type(fd).await
     }
 
-    async fn set_times(&mut self, fd: Resource<Descriptor>, atime: types::NewTimestamp, mtime: types::NewTimestamp) -> FsResult<()> {
+    async fn set_times(
+        &mut self,
+        fd: Resource<Descriptor>,
+        atime: types::NewTimestamp,
+        mtime: types::NewTimestamp,
+    ) -> FsResult<()> {
         self.inner().set_times(fd, atime, mtime).await
     }
 
-    async fn read(&mut self, fd: Resource<Descriptor>, length: Filesize, offset: Filesize) -> FsResult<(Vec<u8>, bool)> {
+    async fn read(
+        &mut self,
+        fd: Resource<Descriptor>,
+        length: Filesize,
+        offset: Filesize,
+    ) -> FsResult<(Vec<u8>, bool)> {
         self.inner().read(fd, length, offset).await
     }
 
-    async fn read_directory(&mut self, fd: Resource<Descriptor>) -> FsResult<Resource<types::DirectoryEntryStream>> {
+    async fn read_directory(
+        &mut self,
+        fd: Resource<Descriptor>,
+    ) -> FsResult<Resource<types::DirectoryEntryStream>> {
         self.inner().read_directory(fd).await
     }
 
@@ -207,11 +226,23 @@ impl HostDescriptor for Guarded<'_> {
         self.inner().stat(fd).await
     }
 
-    async fn stat_at(&mut self, fd: Resource<Descriptor>, flags: PathFlags, path: String) -> FsResult<types::DescriptorStat> {
+    async fn stat_at(
+        &mut self,
+        fd: Resource<Descriptor>,
+        flags: PathFlags,
+        path: String,
+    ) -> FsResult<types::DescriptorStat> {
         self.inner().stat_at(fd, flags, path).await
     }
 
-    async fn set_times_at(&mut self, fd: Resource<Descriptor>, flags: PathFlags, path: String, atime: types::NewTimestamp, mtime: types::NewTimestamp) -> FsResult<()> {
+    async fn set_times_at(
+        &mut self,
+        fd: Resource<Descriptor>,
+        flags: PathFlags,
+        path: String,
+        atime: types::NewTimestamp,
+        mtime: types::NewTimestamp,
+    ) -> FsResult<()> {
         self.inner().set_times_at(fd, flags, path, atime, mtime).await
     }
 
@@ -219,7 +250,11 @@ impl HostDescriptor for Guarded<'_> {
         self.inner().readlink_at(fd, path).await
     }
 
-    async fn remove_directory_at(&mut self, fd: Resource<Descriptor>, path: String) -> FsResult<()> {
+    async fn remove_directory_at(
+        &mut self,
+        fd: Resource<Descriptor>,
+        path: String,
+    ) -> FsResult<()> {
         self.inner().remove_directory_at(fd, path).await
     }
 
@@ -227,11 +262,19 @@ impl HostDescriptor for Guarded<'_> {
         self.inner().unlink_file_at(fd, path).await
     }
 
-    async fn metadata_hash(&mut self, fd: Resource<Descriptor>) -> FsResult<types::MetadataHashValue> {
+    async fn metadata_hash(
+        &mut self,
+        fd: Resource<Descriptor>,
+    ) -> FsResult<types::MetadataHashValue> {
         self.inner().metadata_hash(fd).await
     }
 
-    async fn metadata_hash_at(&mut self, fd: Resource<Descriptor>, flags: PathFlags, path: String) -> FsResult<types::MetadataHashValue> {
+    async fn metadata_hash_at(
+        &mut self,
+        fd: Resource<Descriptor>,
+        flags: PathFlags,
+        path: String,
+    ) -> FsResult<types::MetadataHashValue> {
         self.inner().metadata_hash_at(fd, flags, path).await
     }
 }
