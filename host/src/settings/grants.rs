@@ -43,6 +43,7 @@ impl GrantTable {
 /// Those that are a matter of policy, so that a task's own table may change them.
 const POLICY: &[(&str, &str, Kind)] = &[
     ("submit", "allow.submit", Kind::List),
+    ("submit-queues", "allow.submit-queues", Kind::List),
     ("submit-count", "allow.submit-count", Kind::Count),
     ("submit-depth", "allow.submit-depth", Kind::Count),
 ];
