@@ -183,6 +183,8 @@ pub(crate) fn engine(
 ) -> anyhow::Result<Engine> {
     let ceiling = Ceiling::over(sources);
     let config = EngineConfig {
+        // A private folder that a hardened process may write to.
+        scratch: cache.clone(),
         cache,
         compiler: Some(Arc::new(compiler)),
         concurrency: u32::try_from(concurrency).unwrap_or(u32::MAX),

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use umbel_engine::PluginSource;
+use umbel_task::grants::Access;
 use umbel_transport::address::{Address, Scheme};
 
 use super::Ground;
@@ -62,6 +63,10 @@ pub(crate) fn of_worker(
     for source in sources {
         let file = source.file.canonicalize().unwrap_or_else(|_| source.file.clone());
         read.extend(around(&file));
+        for dir in &source.grants.dirs {
+            let given = if dir.access == Access::Read { &mut *read } else { &mut ground.write };
+            given.push(dir.host.clone());
+        }
     }
     read.push(settings.config_file.clone());
     read.extend(around(&settings.config_file));
