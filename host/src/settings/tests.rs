@@ -123,7 +123,6 @@ fn mistakes_are_named_with_their_place_and_a_way_out() {
 fn what_this_version_cannot_do_is_refused_and_not_ignored() {
     for file in [
         "http = '0.0.0.0:80'",
-        "unknown = 'park'",
         "[plugins.x]\nallow = { http = ['https://h'], submit = ['x'] }",
         "[plugins.x]\nallow = { keyvalue = {} }",
     ] {
