@@ -99,16 +99,16 @@ fn fleet_survives(broker: &str, results: &str, witness: Option<Witness>) {
     });
     assert_eq!(client.eval("wrong()"), serde_json::json!([]), "every value is right");
     let logs = fleet.stop();
-    if let Some(witness) = witness.filter(|_| lost > 0) {
+    // The others it lost later: a chord that it had claimed, whose body it did not live to send.
+    let popped = witness.filter(|_| lost > 0).map_or(0, |witness| {
         let popped = serde_json::to_string(&witness.popped()).expect("ids are text");
         let gone = client.eval(&format!("without_result({popped})"));
-        let gone = gone.as_array().map_or(0, Vec::len);
-        assert!(lost <= gone, "{lost} have not ended, and the Python worker lost {gone} messages");
-    }
+        gone.as_array().map_or(0, Vec::len)
+    });
     let taken = serde_json::to_string(&logs.taken_by_umbel()).expect("ids are text");
     let unended = client.eval(&format!("without_result({taken})"));
     assert_eq!(unended, serde_json::json!([]), "what Umbel took has ended");
-    report(&logs.runs(), &client.eval("list(bodies)"), lost);
+    report(&logs.runs(), &client.eval("list(bodies)"), (lost, popped));
 }
 
 fn count(client: &mut Peer, code: &str) -> usize {
@@ -118,14 +118,18 @@ fn count(client: &mut Peer, code: &str) -> usize {
 
 /// Whatever ran twice was held by a worker when it died.
 #[expect(clippy::print_stderr, reason = "how often something ran twice is to be reported")]
-fn report(runs: &BTreeMap<String, usize>, bodies: &serde_json::Value, lost: usize) {
+fn report(
+    runs: &BTreeMap<String, usize>,
+    bodies: &serde_json::Value,
+    (lost, popped): (usize, usize),
+) {
     let twice: Vec<&String> = runs.iter().filter(|(_, ran)| **ran > 1).map(|(id, _)| id).collect();
     let is_body =
         |id: &&&String| bodies.as_array().is_some_and(|all| all.iter().any(|b| b == **id));
     let twice_bodies = twice.iter().filter(is_body).count();
     eprintln!(
         "{} tasks ran, {} of them twice, {twice_bodies} of those bodies; {} workers died; \
-         {lost} messages lost by the Python worker",
+         {lost} canvases lost by the Python worker, {popped} messages between its pop and its note",
         runs.len(),
         twice.len(),
         2 * KILLS,
