@@ -9,8 +9,10 @@ mod scene;
 mod sending;
 mod surroundings;
 
-/// Every guest and a test that runs it. A folder without a line here fails the test below; a line
-/// whose test is gone does not compile.
+use umbel_system_tests::behaviours::BEHAVIOURS;
+
+/// Every guest and a test that runs it. A folder without a line here fails the test below, unless
+/// the table of behaviours calls it; a line whose test is gone does not compile.
 const GUESTS: &[(&str, fn())] = &[
     ("boasts", endings::results_beyond_the_cap_are_not_stored),
     ("chatters", surroundings::chatter_is_coalesced_and_capped),
@@ -30,16 +32,28 @@ const GUESTS: &[(&str, fn())] = &[
     ("traps", endings::a_trap_names_the_function_in_its_traceback),
 ];
 
+/// Guests of `tests/hostile` that need more than to be called.
+const IN_HOSTILE: &[&str] = &["forks", "lingers"];
+
 #[test]
 fn every_guest_has_a_test() {
     let folder = umbel_harness::paths::tests().join("guests");
     let mut folders: Vec<String> = std::fs::read_dir(&folder)
         .expect("the guests are there")
         .flatten()
-        .filter(|entry| entry.path().join("Cargo.toml").exists())
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|entry| is_guest(&entry.path()))
+        .filter_map(|entry| Some(entry.path().file_stem()?.to_string_lossy().into_owned()))
         .collect();
     folders.sort();
-    let named: Vec<String> = GUESTS.iter().map(|(name, _)| (*name).to_owned()).collect();
-    assert_eq!(named, folders, "left: named in GUESTS, right: folders");
+    let here = GUESTS.iter().map(|(name, _)| *name);
+    let called = BEHAVIOURS.iter().map(|behaviour| behaviour.guest);
+    let mut named: Vec<&str> = here.chain(called).chain(IN_HOSTILE.iter().copied()).collect();
+    named.sort_unstable();
+    named.dedup();
+    assert_eq!(named, folders, "left: named by tests, right: folders");
+}
+
+/// A folder with a crate, or a component as text.
+fn is_guest(path: &std::path::Path) -> bool {
+    path.join("Cargo.toml").exists() || path.extension().is_some_and(|end| end == "wat")
 }

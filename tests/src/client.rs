@@ -1,15 +1,17 @@
-//! A client of the embedded broker: another process beside the worker, on the same file.
+//! A client beside the worker, on the same broker and the same result store.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
-use umbel_protocol::message::Route;
+use umbel_protocol::message::{RawMessage, Route};
 use umbel_protocol::names::DEFAULT_QUEUE;
 use umbel_protocol::record::{Exception, ResultRecord, State};
-use umbel_transport::address::Address;
-use umbel_transport::broker::Broker;
+use umbel_transport::address::{Address, Scheme};
+use umbel_transport::amqp::{AmqpBroker, AmqpOptions};
+use umbel_transport::broker::{BoxError, Broker, BrokerError, DeadLetter};
+use umbel_transport::redis::{RedisBroker, RedisOptions, RedisStore, StoreOptions};
 use umbel_transport::results::ResultStore;
 use umbel_transport::sqlite::{SqliteBroker, SqliteOptions, SqliteStore};
 use umbel_value::Value;
@@ -29,15 +31,33 @@ pub struct Client {
 impl Client {
     /// On this file, which is made if it is missing.
     pub fn open(file: &Path) -> Client {
+        Client::of(&url(file), &url(file))
+    }
+
+    /// On this broker and this result store, a Redis or a file.
+    pub fn of(broker: &str, results: &str) -> Client {
         let runtime = Runtime::new().expect("a runtime can be made");
-        let address = Address::parse(&url(file)).expect("a path makes an address");
         let opened = runtime.block_on(async {
-            let broker = SqliteBroker::open(address.clone(), SqliteOptions::default()).await?;
-            let store = SqliteStore::open(address, None).await?;
-            Ok::<_, Box<dyn std::error::Error>>((broker, store))
+            Ok::<_, BoxError>((connect(broker).await?, connect_store(results).await?))
         });
-        let (broker, store) = opened.expect("the file can be opened");
-        Client { runtime, broker: Arc::new(broker), store: Arc::new(store) }
+        let (broker, store) = opened.expect("the servers are there");
+        Client { runtime, broker, store }
+    }
+
+    /// Sends a message as it is to the default queue.
+    pub fn publish(&self, raw: &RawMessage) -> Result<(), BrokerError> {
+        self.runtime.block_on(self.broker.publish(&Route::queue(DEFAULT_QUEUE), raw))
+    }
+
+    /// What was put aside.
+    pub fn dead_letters(&self) -> Vec<DeadLetter> {
+        let letters = self.runtime.block_on(self.broker.dead_letters(100_000));
+        letters.expect("this broker has dead letters")
+    }
+
+    /// Says something to every worker.
+    pub fn broadcast(&self, raw: &RawMessage) {
+        self.runtime.block_on(self.broker.broadcast(raw)).expect("this broker has remote control");
     }
 
     /// Sends a task with its arguments as a JSON array; gives its id.
@@ -46,9 +66,7 @@ impl Client {
             panic!("`{args}` is no JSON array")
         };
         let message = request(task, args);
-        let (route, raw) = (Route::queue(DEFAULT_QUEUE), message.encode());
-        let sent = self.runtime.block_on(self.broker.publish(&route, &raw));
-        sent.expect("the file takes messages");
+        self.publish(&message.encode()).expect("the broker takes messages");
         message.id
     }
 
@@ -65,7 +83,7 @@ impl Client {
                     sending.spawn(async move { broker.publish(&route, &raw).await });
                 }
                 for sent in sending.join_all().await {
-                    sent.expect("the file takes messages");
+                    sent.expect("the broker takes messages");
                 }
             }
         });
@@ -76,7 +94,7 @@ impl Client {
     pub fn is_empty(&self) -> bool {
         self.runtime.block_on(async {
             let consumer = self.broker.consume(&[DEFAULT_QUEUE.to_owned()], 1).await;
-            let mut consumer = consumer.expect("the file can be read");
+            let mut consumer = consumer.expect("the broker can be read");
             let next = tokio::time::timeout(Duration::from_secs(1), consumer.next()).await;
             // A delivery goes back when it is dropped.
             let empty = next.is_err();
@@ -87,14 +105,14 @@ impl Client {
 
     /// The latest record of a task, if there is one.
     pub fn get(&self, id: &str) -> Option<ResultRecord> {
-        self.runtime.block_on(self.store.get(id)).expect("the file can be read")
+        self.runtime.block_on(self.store.get(id)).expect("the store can be read")
     }
 
     /// The record of a task that is ready; panics if it is not within `patience`.
     #[track_caller]
     pub fn wait(&self, id: &str, patience: Duration) -> ResultRecord {
         let seen = self.runtime.block_on(self.store.wait(id, patience));
-        match seen.expect("the file can be read") {
+        match seen.expect("the store can be read") {
             Some(record) if record.state.is_ready() => record,
             other => panic!("`{id}` is not ready within {patience:?}: {other:?}"),
         }
@@ -105,6 +123,23 @@ impl Client {
     pub fn call(&self, task: &str, args: &str) -> ResultRecord {
         self.wait(&self.send(task, args), umbel_harness::eventually::PATIENCE)
     }
+}
+
+async fn connect(url: &str) -> Result<Arc<dyn Broker>, BoxError> {
+    let address = Address::parse(url)?;
+    Ok(match address.scheme {
+        Scheme::Redis => Arc::new(RedisBroker::connect(address, RedisOptions::default()).await?),
+        Scheme::Sqlite => Arc::new(SqliteBroker::open(address, SqliteOptions::default()).await?),
+        _ => Arc::new(AmqpBroker::connect(address, AmqpOptions::default()).await?),
+    })
+}
+
+async fn connect_store(url: &str) -> Result<Arc<dyn ResultStore>, BoxError> {
+    let address = Address::parse(url)?;
+    Ok(match address.scheme {
+        Scheme::Redis => Arc::new(RedisStore::connect(address, StoreOptions::default()).await?),
+        _ => Arc::new(SqliteStore::open(address, None).await?),
+    })
 }
 
 /// The address of a file.

@@ -166,6 +166,8 @@ pub struct Usage {
     pub cpu: Duration,
     /// Threads.
     pub threads: u64,
+    /// Open file descriptors.
+    pub files: usize,
 }
 
 impl Usage {
@@ -182,6 +184,7 @@ impl Usage {
             resident_peak: field("VmHWM:") * 1024,
             cpu: cpu(pid).unwrap_or_default(),
             threads: field("Threads:"),
+            files: fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count),
         }
     }
 }

@@ -1,0 +1,65 @@
+;; Tries results that are none of their type. Each function gives numbers that the type does not allow.
+(component
+  (core module $M
+    (memory (export "memory") 1)
+    (data (i32.const 16) "\ff\fe\80\c0\af\ed\a0\80")     ;; no UTF-8: bad bytes, an overlong slash, a surrogate
+    (data (i32.const 32) "A\00\00\d8B\00\00\dc")          ;; UTF-16 with lone surrogates
+    ;; Pairs of a pointer and a length.
+    (data (i32.const 64) "\10\00\00\00\08\00\00\00")
+    (data (i32.const 72) "\20\00\00\00\04\00\00\00")
+    (data (i32.const 80) "\21\00\00\00\02\00\00\00")       ;; not aligned
+    (data (i32.const 88) "\00\00\ff\ff\00\10\00\00")       ;; beyond the memory
+    (data (i32.const 96) "\00\00\00\00\ff\ff\ff\ff")       ;; longer than the memory
+    (data (i32.const 104) "\01\00\00\00\01\00\00\00")      ;; words that are not aligned
+    (data (i32.const 112) "\08\00\00\00\01\00\00\20")      ;; a length that wraps round
+    (data (i32.const 120) "\05\00\00\00\00\00\00\00")      ;; no discriminant has this number
+    (func $gives_a_surrogate (export "surrogate") (result i32) (i32.const 0xd800))
+    (func $gives_no_character (export "beyond-unicode") (result i32) (i32.const 0x110000))
+    (func $gives_no_letter (export "no-such-case") (result i32) (i32.const 77))
+    (func (export "unknown-flags") (result i32) (i32.const -1))
+    (func (export "odd-truth") (result i32) (i32.const 77))
+    (func (export "wide-byte") (result i32) (i32.const 0x1ff))
+    (func (export "at-64") (result i32) (i32.const 64))
+    (func (export "at-72") (result i32) (i32.const 72))
+    (func (export "at-80") (result i32) (i32.const 80))
+    (func (export "at-88") (result i32) (i32.const 88))
+    (func (export "at-96") (result i32) (i32.const 96))
+    (func (export "at-104") (result i32) (i32.const 104))
+    (func (export "at-112") (result i32) (i32.const 112))
+    (func (export "at-120") (result i32) (i32.const 120))
+    (func (export "at-the-end") (result i32) (i32.const 0xfffffff8)))
+  (core instance $m (instantiate $M))
+  (alias core export $m "memory" (core memory $memory))
+  (type $letter' (enum "a" "b"))
+  (export $letter "letter" (type $letter'))
+  (type $colours' (flags "red" "green"))
+  (export $colours "colours" (type $colours'))
+  (func (export "surrogate") (result char) (canon lift (core func $m "surrogate")))
+  (func (export "beyond-unicode") (result char) (canon lift (core func $m "beyond-unicode")))
+  (func (export "no-such-case") (result $letter) (canon lift (core func $m "no-such-case")))
+  (func (export "unknown-flags") (result $colours) (canon lift (core func $m "unknown-flags")))
+  (func (export "odd-truth") (result bool) (canon lift (core func $m "odd-truth")))
+  (func (export "wide-byte") (result u8) (canon lift (core func $m "wide-byte")))
+  (func (export "no-utf8") (result string)
+    (canon lift (core func $m "at-64") (memory $memory)))
+  (func (export "no-utf16") (result string)
+    (canon lift (core func $m "at-72") (memory $memory) string-encoding=utf16))
+  (func (export "odd-utf16") (result string)
+    (canon lift (core func $m "at-80") (memory $memory) string-encoding=utf16))
+  (func (export "odd-latin1") (result string)
+    (canon lift (core func $m "at-80") (memory $memory) string-encoding=latin1+utf16))
+  (func (export "beyond-memory") (result string)
+    (canon lift (core func $m "at-88") (memory $memory)))
+  (func (export "longer-than-memory") (result string)
+    (canon lift (core func $m "at-96") (memory $memory)))
+  (func (export "odd-words") (result (list u32))
+    (canon lift (core func $m "at-104") (memory $memory)))
+  (func (export "wrapping-length") (result (list u64))
+    (canon lift (core func $m "at-112") (memory $memory)))
+  (func (export "no-such-option") (result (option u32))
+    (canon lift (core func $m "at-120") (memory $memory)))
+  (func (export "no-such-result") (result (result u32 (error string)))
+    (canon lift (core func $m "at-120") (memory $memory)))
+  (func (export "record-at-the-end") (result (tuple u64 u64))
+    (canon lift (core func $m "at-the-end") (memory $memory)))
+)

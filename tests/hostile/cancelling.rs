@@ -1,0 +1,103 @@
+//! Runs that are to end while they are in a host call, one kind of call after the other.
+
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use umbel_harness::eventually::{PATIENCE, eventually};
+use umbel_harness::paths;
+use umbel_harness::worker::Worker;
+use umbel_protocol::message::{Message, RawMessage};
+use umbel_protocol::record::State;
+use umbel_system_tests::client::{Client, url};
+use umbel_system_tests::guests::guest;
+use umbel_value::Value;
+
+/// Every host call that a plugin without grants of its own can make.
+const KINDS: &[&str] = &[
+    "sleep",
+    "nap",
+    "clock",
+    "random",
+    "output",
+    "errors",
+    "input",
+    "environment",
+    "files",
+    "network",
+    "log",
+    "progress",
+    "context",
+    "remaining",
+    "submit",
+];
+
+/// Generous: what matters is that it is not the time limit of a minute.
+const SOON: Duration = Duration::from_secs(10);
+
+const CONFIG: &str = "[limits]\ntime = \"60s\"\n[tasks]\ntrack-started = true\n\
+                      [plugins.lingers]\nallow = { submit = [\"nobody.*\"] }";
+
+fn revoke(id: &str) -> RawMessage {
+    let arguments = [("task_id", Value::from(id)), ("terminate", Value::Bool(true))];
+    let body = Value::from([
+        ("method", Value::from("revoke")),
+        ("arguments", Value::from(arguments)),
+        ("destination", Value::Null),
+    ]);
+    let mut raw = Message::new("", Vec::new(), Default::default()).encode();
+    raw.headers = Default::default();
+    raw.body = body.to_json().into_bytes().into();
+    raw
+}
+
+fn start(client: &Client, kind: &str) -> String {
+    let id = client.send("lingers.in_call", &format!("[\"{kind}\"]"));
+    eventually(&format!("`{kind}` runs"), PATIENCE, || {
+        let state = client.get(&id).map(|record| record.state);
+        match state {
+            Some(State::Started) => Ok(()),
+            Some(State::Custom(_)) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    });
+    id
+}
+
+#[test]
+fn a_revoked_run_ends_at_once_in_whatever_call_it_is() {
+    let folder = TempDir::with_prefix("umbel-hostile-").expect("a temporary folder");
+    let file = folder.path().join("queue.db");
+    let umbel = Worker::on(&url(&file)).plugin("lingers", guest("lingers")).config(CONFIG).start();
+    let client = Client::open(&file);
+    for kind in KINDS {
+        let id = start(&client, kind);
+        let asked = Instant::now();
+        client.broadcast(&revoke(&id));
+        let record = client.wait(&id, PATIENCE);
+        assert_eq!(record.state, State::Revoked, "{kind}: {record:?}");
+        assert!(asked.elapsed() < SOON, "{kind}: {:?} after it was revoked", asked.elapsed());
+    }
+    let log = umbel.process.log();
+    assert_eq!(log.matches("Terminated revoked task: ").count(), KINDS.len(), "{log}");
+}
+
+#[test]
+fn a_worker_that_is_cut_off_gives_every_run_back_in_whatever_call_it_is() {
+    let folder = TempDir::with_prefix("umbel-hostile-").expect("a temporary folder");
+    let file = folder.path().join("queue.db");
+    let worker = Worker::on(&url(&file)).plugin("lingers", guest("lingers"));
+    let mut umbel = worker.plugin("tasks", paths::plugin("tasks")).config(CONFIG).start();
+    let client = Client::open(&file);
+    for kind in KINDS {
+        start(&client, kind);
+    }
+    umbel.terminate();
+    umbel.process.await_log("Warm shutdown", PATIENCE);
+    let asked = Instant::now();
+    umbel.terminate();
+    umbel.process.await_end(PATIENCE);
+    assert!(asked.elapsed() < SOON, "{:?} after it was cut off", asked.elapsed());
+    let log = umbel.process.log();
+    assert_eq!(log.matches(" returned to its queue").count(), KINDS.len(), "{log}");
+    assert!(!client.is_empty(), "what it gave back is there");
+}

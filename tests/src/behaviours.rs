@@ -1,0 +1,202 @@
+//! What hostile tasks try and how each must end: one table for the tests, which assert it, and for
+//! `make hostile`, which measures it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use umbel_harness::paths;
+use umbel_harness::worker::Worker;
+use umbel_protocol::record::{ResultRecord, State};
+
+use crate::client::failure;
+use crate::guests::guest;
+
+/// One way to call one guest.
+#[derive(Clone, Copy, Debug)]
+pub struct Behaviour {
+    /// Its line in the list of hostile behaviours (`tests/hostile/lines.rs`).
+    pub line: u8,
+    /// What it tries, for people.
+    pub tries: &'static str,
+    /// The guest in `tests/guests`.
+    pub guest: &'static str,
+    /// The function, in WIT's spelling.
+    pub function: &'static str,
+    /// A JSON array.
+    pub args: &'static str,
+    pub ends: Ends,
+}
+
+/// How it must end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ends {
+    /// What it tries has no effect.
+    Returns,
+    AtItsTimeLimit,
+    /// An exception of this kind.
+    With(&'static str),
+}
+
+use Ends::{AtItsTimeLimit, Returns, With};
+
+/// Milliseconds that tasks get which must end at their time limit.
+pub const TIME_LIMIT_MS: u32 = 500;
+
+const fn try_it(
+    line: u8,
+    tries: &'static str,
+    call: (&'static str, &'static str, &'static str),
+    ends: Ends,
+) -> Behaviour {
+    let (guest, function, args) = call;
+    Behaviour { line, tries, guest, function, args, ends }
+}
+
+/// Every behaviour of a task that needs nothing but to be called.
+pub const BEHAVIOURS: &[Behaviour] = &[
+    try_it(1, "an endless loop", ("loops", "forever", "[]"), AtItsTimeLimit),
+    try_it(1, "an endless loop of host calls", ("loops", "asking-the-time", "[]"), AtItsTimeLimit),
+    try_it(3, "sleeping for ever", ("sleeps", "forever", "[]"), AtItsTimeLimit),
+    try_it(4, "sleeps of 1 ns without end", ("sleeps", "naps", "[4000000000]"), AtItsTimeLimit),
+    try_it(5, "endless recursion", ("recurses", "deeper", "[0]"), With("TaskTrap")),
+    try_it(6, "allocating without end", ("hoards", "allocate", "[]"), With("MemoryError")),
+    try_it(6, "growing memory without touching it", ("hoards", "grow", "[]"), With("MemoryError")),
+    try_it(9, "10 MB of output in lines", ("floods", "flood", "[60000]"), Returns),
+    try_it(9, "10 MB of output in one line", ("floods", "endless-line", "[10000000]"), Returns),
+    try_it(9, "forged log lines, ANSI and OSC escapes", ("floods", "forge", "[]"), Returns),
+    try_it(9, "output that is no UTF-8", ("floods", "rubbish", "[]"), Returns),
+    try_it(10, "a result of 50 MB", ("boasts", "text", "[50000000]"), With("OutputTooLarge")),
+    try_it(
+        10,
+        "a list of a million numbers",
+        ("boasts", "numbers", "[1000000]"),
+        With("OutputTooLarge"),
+    ),
+    try_it(10, "JSON 100,000 levels deep", ("boasts", "deep", "[100000]"), With("ValueError")),
+    try_it(10, "a lone surrogate as JSON", ("lies", "answer", r#"["\"\\ud800\""]"#), Returns),
+    try_it(10, "NaN", ("oddities", "nan", "[]"), Returns),
+    try_it(10, "an infinity", ("oddities", "infinity", "[]"), Returns),
+    try_it(10, "an integer beyond 2^53", ("oddities", "beyond-doubles", "[]"), Returns),
+    try_it(13, "entering itself", ("reenters", "directly", "[]"), With("TaskTrap")),
+    try_it(
+        13,
+        "entering itself through a child",
+        ("reenters", "through-a-child", "[]"),
+        With("TaskTrap"),
+    ),
+    try_it(14, "a surrogate as char", ("misfits", "surrogate", "[]"), With("TaskTrap")),
+    try_it(14, "a char beyond Unicode", ("misfits", "beyond-unicode", "[]"), With("TaskTrap")),
+    try_it(14, "an enum case that is none", ("misfits", "no-such-case", "[]"), With("TaskTrap")),
+    try_it(14, "an option that is neither", ("misfits", "no-such-option", "[]"), With("TaskTrap")),
+    try_it(14, "a result that is neither", ("misfits", "no-such-result", "[]"), With("TaskTrap")),
+    try_it(14, "flags that are not there", ("misfits", "unknown-flags", "[]"), Returns),
+    try_it(14, "a bool of 77", ("misfits", "odd-truth", "[]"), Returns),
+    try_it(14, "text that is no UTF-8", ("misfits", "no-utf8", "[]"), With("TaskTrap")),
+    try_it(14, "text that is no UTF-16", ("misfits", "no-utf16", "[]"), With("TaskTrap")),
+    try_it(14, "UTF-16 at an odd address", ("misfits", "odd-utf16", "[]"), With("TaskTrap")),
+    try_it(14, "latin1+utf16 at an odd address", ("misfits", "odd-latin1", "[]"), With("TaskTrap")),
+    try_it(14, "text beyond the memory", ("misfits", "beyond-memory", "[]"), With("TaskTrap")),
+    try_it(
+        14,
+        "text longer than the memory",
+        ("misfits", "longer-than-memory", "[]"),
+        With("TaskTrap"),
+    ),
+    try_it(14, "a list at an odd address", ("misfits", "odd-words", "[]"), With("TaskTrap")),
+    try_it(
+        14,
+        "a list whose size wraps round",
+        ("misfits", "wrapping-length", "[]"),
+        With("TaskTrap"),
+    ),
+    try_it(14, "a tuple across the end", ("misfits", "record-at-the-end", "[]"), With("TaskTrap")),
+    try_it(15, "an initialiser without end", ("stalls", "reach", "[]"), AtItsTimeLimit),
+    try_it(
+        19,
+        "the cloud's metadata",
+        ("connects", "tcp", r#"["169.254.169.254:80"]"#),
+        With("TaskError"),
+    ),
+    try_it(19, "listening", ("connects", "listen", r#"["0.0.0.0:0"]"#), With("TaskError")),
+    try_it(19, "UDP to a neighbour", ("connects", "udp", r#"["127.0.0.1:53"]"#), With("TaskError")),
+    try_it(19, "name lookup", ("connects", "look-up", r#"["localhost"]"#), With("TaskError")),
+    try_it(21, "reading /etc/passwd", ("snoops", "read", r#"["/etc/passwd"]"#), With("TaskError")),
+    try_it(
+        21,
+        "climbing out with ..",
+        ("snoops", "read", r#"["../../etc/passwd"]"#),
+        With("TaskError"),
+    ),
+    try_it(21, "listing /", ("snoops", "list-folder", r#"["/"]"#), With("TaskError")),
+    try_it(
+        22,
+        "writing to /tmp",
+        ("snoops", "write", r#"["/tmp/umbel-guest-was-here"]"#),
+        With("TaskError"),
+    ),
+    try_it(24, "reading the environment", ("snoops", "environment", "[]"), Returns),
+    try_it(
+        25,
+        "sending a million tasks",
+        ("spams", "flood", r#"["tasks.echo", 1000000]"#),
+        Returns,
+    ),
+    try_it(25, "a signature 100,000 levels deep", ("spams", "deep", "[100000]"), Returns),
+    try_it(
+        29,
+        "os.system as exception",
+        ("poses", "fail-as", r#"["os.system", "id"]"#),
+        With("TaskError"),
+    ),
+    try_it(35, "a million progress updates", ("chatters", "progress", "[1000000]"), Returns),
+    try_it(35, "a million log lines", ("chatters", "log", "[1000000]"), Returns),
+];
+
+impl Behaviour {
+    /// The task's name.
+    pub fn task(&self) -> String {
+        format!("{}.{}", self.guest, self.function.replace('-', "_"))
+    }
+
+    /// What is wrong with how it ended.
+    pub fn complaint(&self, record: &ResultRecord) -> Option<String> {
+        let kind = match self.ends {
+            Returns if record.state == State::Success => return None,
+            Returns => "nothing",
+            AtItsTimeLimit => "TimeLimitExceeded",
+            With(kind) => kind,
+        };
+        let seen = match record.state {
+            State::Failure => failure(record).kind,
+            ref state => format!("{state:?}"),
+        };
+        (seen != kind).then(|| format!("{}: {seen} instead of {kind}", self.tries))
+    }
+}
+
+/// A worker's plugins and limits for all of them, and the example `tasks` as a neighbour.
+pub fn serve(worker: Worker) -> Worker {
+    let mut guests: BTreeMap<&str, Vec<&Behaviour>> = BTreeMap::new();
+    for behaviour in BEHAVIOURS {
+        guests.entry(behaviour.guest).or_default().push(behaviour);
+    }
+    let mut config =
+        "[limits]\ntime = \"60s\"\nmemory = \"64MiB\"\noutput = \"1MiB\"\nlog = \"16KiB\"\n"
+            .to_owned();
+    let mut worker = worker.plugin("tasks", paths::plugin("tasks"));
+    for (name, behaviours) in guests {
+        worker = worker.plugin(name, guest(name));
+        let _ = writeln!(config, "[plugins.{name}]");
+        if name == "spams" {
+            config += "allow = { submit = [\"tasks.echo\"], submit-count = 10 }\n";
+        }
+        for one in behaviours.iter().filter(|one| one.ends == AtItsTimeLimit) {
+            let function = one.function;
+            let _ = writeln!(
+                config,
+                "tasks.{function} = {{ limits = {{ time = \"{TIME_LIMIT_MS}ms\" }} }}"
+            );
+        }
+    }
+    worker.config(&config)
+}
