@@ -41,13 +41,22 @@ check: setup ## Format, lints, layers, and the tests that need no broker
 	@$(cargo) clippy --release --workspace --all-targets --locked -- -D warnings
 	@$(cargo) test --release --locked -q -p umbel-value -p umbel-protocol -p umbel-task -p umbel-worker
 	@$(cargo) test --release --locked -q -p umbel-system-tests --test tidy
+	@scripts/deny.sh
+
+.PHONY: deny
+deny: setup ## Check licences, bans and sources with cargo-deny, built if it is missing
+	@scripts/deny.sh --install
 
 .PHONY: bench
 bench: venv build plugins ## Measure: the engine, and whole workers beside Celery
 	@scripts/bench.sh
 
+.PHONY: hostile
+hostile: build plugins guests ## Measure every hostile behaviour: its ending, its lateness, its neighbours
+	@scripts/bench.sh hostile
+
 .PHONY: fuzz
-fuzz: setup ## Feed mutated messages to the decoders, ten minutes for each
+fuzz: setup ## Feed mutated messages and components to their readers, ten minutes for each
 	@scripts/fuzz.sh
 
 .PHONY: hotswap

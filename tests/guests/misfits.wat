@@ -1,5 +1,9 @@
 ;; Tries results that are none of their type. Each function gives numbers that the type does not allow.
 (component
+  (type $letter' (enum "a" "b"))
+  (import "letter" (type $letter (eq $letter')))
+  (type $colours' (flags "red" "green"))
+  (import "colours" (type $colours (eq $colours')))
   (core module $M
     (memory (export "memory") 1)
     (data (i32.const 16) "\ff\fe\80\c0\af\ed\a0\80")     ;; no UTF-8: bad bytes, an overlong slash, a surrogate
@@ -30,10 +34,6 @@
     (func (export "at-the-end") (result i32) (i32.const 0xfffffff8)))
   (core instance $m (instantiate $M))
   (alias core export $m "memory" (core memory $memory))
-  (type $letter' (enum "a" "b"))
-  (export $letter "letter" (type $letter'))
-  (type $colours' (flags "red" "green"))
-  (export $colours "colours" (type $colours'))
   (func (export "surrogate") (result char) (canon lift (core func $m "surrogate")))
   (func (export "beyond-unicode") (result char) (canon lift (core func $m "beyond-unicode")))
   (func (export "no-such-case") (result $letter) (canon lift (core func $m "no-such-case")))

@@ -42,6 +42,7 @@ fn strangers_neither_complete_a_chord_nor_run_its_body_twice() {
         assert_eq!(client.wait(&message.id, PATIENCE).state, State::Success);
     };
     let body = "body-of-the-chord";
+    client.begin_chord(GROUP, 2);
     let first = part(body, GROUP, 0, 20);
     send(&first);
     // A part of another group, and the same part once more, leave it incomplete.

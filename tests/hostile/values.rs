@@ -28,7 +28,7 @@ fn odd_results_arrive_as_they_are_or_not_at_all() {
     assert_eq!(gives("oddities.infinity", "[]"), Value::Float(f64::INFINITY));
     assert_eq!(gives("oddities.minus_infinity", "[]"), Value::Float(f64::NEG_INFINITY));
     assert_eq!(gives("oddities.beyond_doubles", "[]"), Value::Int((1 << 53) + 1));
-    assert_eq!(gives("oddities.controls", "[]").as_str().map(str::len), Some(25));
+    assert_eq!(gives("oddities.controls", "[]").as_str().map(str::len), Some(22));
     for (text, value) in [
         ("9007199254740993", Value::Int((1 << 53) + 1)),
         ("1180591620717411303424", Value::Big("1180591620717411303424".to_owned())),
@@ -46,6 +46,6 @@ fn odd_results_arrive_as_they_are_or_not_at_all() {
     let deep = format!("[\"{}\"]", "[".repeat(100_000));
     for args in [r#"["nul"]"#, r#"["[1,]"]"#, r#"["\"\\ud8\""]"#, r#"["01"]"#, &deep] {
         let raised = failure(&client.call("lies.answer", args));
-        assert_eq!(raised.kind, "ValueError", "{raised}");
+        assert_eq!(raised.kind, "TaskError", "{raised}");
     }
 }

@@ -55,6 +55,11 @@ impl Client {
         letters.expect("this broker has dead letters")
     }
 
+    /// Notes how many parts a chord waits for, as a client does that sends one.
+    pub fn begin_chord(&self, group: &str, size: u32) {
+        self.runtime.block_on(self.store.begin_chord(group, size)).expect("this store has chords");
+    }
+
     /// Says something to every worker.
     pub fn broadcast(&self, raw: &RawMessage) {
         self.runtime.block_on(self.broker.broadcast(raw)).expect("this broker has remote control");

@@ -16,6 +16,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     // The sandbox's world.
     ("umbel-task", &["umbel-value"]),
     ("umbel-engine", &["umbel-value", "umbel-task"]),
+    ("umbel-engine-fuzz", &["umbel-value", "umbel-task", "umbel-engine"]),
     // Where they are introduced to each other.
     ("umbel-worker", &["umbel-value", "umbel-protocol", "umbel-task", "umbel-transport"]),
     (

@@ -47,8 +47,14 @@ pub(crate) fn run(report: &mut Report) {
     report.figure("sent to failed, longest", most, "ms", None);
 
     report.section("200 tasks.add a second: from sent to result");
-    let alone = neighbours(&stage, &ends, 0);
-    let beside = neighbours(&stage, &ends, LOOPS);
+    let alone = neighbours(&stage, &ends, SECONDS, || {});
+    // Each is over after its second.
+    let loops = || {
+        for _ in 0..LOOPS {
+            send(&stage, &request("rogue.spin", vec![]));
+        }
+    };
+    let beside = neighbours(&stage, &ends, SECONDS, loops);
     let wanted = [None, Some(Target::Below(NOTICEABLE))];
     let what = ["alone", "beside 4 endless loops"];
     for ((latencies, what), wanted) in [alone, beside].iter().zip(what).zip(wanted) {
@@ -58,17 +64,23 @@ pub(crate) fn run(report: &mut Report) {
     }
 }
 
-/// Milliseconds from sending to the published result, with this many loops running all the time.
-fn neighbours(stage: &Stage, ends: &Receiver<(String, Instant)>, loops: usize) -> Vec<f64> {
+/// What each result key was published at.
+pub(crate) type Ends = Receiver<(String, Instant)>;
+
+/// Milliseconds from sending to the published result, for so many seconds; `disturb` is called at the
+/// beginning of each.
+pub(crate) fn neighbours(
+    stage: &Stage,
+    ends: &Ends,
+    seconds: u64,
+    mut disturb: impl FnMut(),
+) -> Vec<f64> {
     let pause = Duration::from_millis(1000 / PACE);
     let mut sent: HashMap<String, Instant> = HashMap::new();
     let started = Instant::now();
-    for number in 0..PACE * SECONDS {
+    for number in 0..PACE * seconds {
         if number % PACE == 0 {
-            // Each is over after its second.
-            for _ in 0..loops {
-                send(stage, &request("rogue.spin", vec![]));
-            }
+            disturb();
         }
         let sum = request("tasks.add", vec![Value::from(number), Value::from(1_u64)]);
         let at = send(stage, &sum);
@@ -86,13 +98,13 @@ fn neighbours(stage: &Stage, ends: &Receiver<(String, Instant)>, loops: usize) -
     latencies
 }
 
-fn send(stage: &Stage, message: &Message) -> Instant {
+pub(crate) fn send(stage: &Stage, message: &Message) -> Instant {
     let at = Instant::now();
     stage.push(message);
     at
 }
 
-fn await_end(ends: &Receiver<(String, Instant)>, id: &str) -> Instant {
+pub(crate) fn await_end(ends: &Ends, id: &str) -> Instant {
     let wanted = result_key(id);
     loop {
         let (key, at) = ends.recv_timeout(Duration::from_secs(30)).expect("the task ends");
@@ -103,7 +115,7 @@ fn await_end(ends: &Receiver<(String, Instant)>, id: &str) -> Instant {
 }
 
 /// Every result key, and when it was published.
-fn ends(stage: &Stage) -> Receiver<(String, Instant)> {
+pub(crate) fn ends(stage: &Stage) -> Ends {
     let (tell, ends) = channel();
     let mut connection = stage.results();
     std::thread::spawn(move || {

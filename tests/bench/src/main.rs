@@ -5,6 +5,7 @@
 mod bare;
 mod chart;
 mod drain;
+mod hostile;
 mod life;
 mod limits;
 mod report;
@@ -15,11 +16,12 @@ use std::process::ExitCode;
 use crate::report::Report;
 
 const HELP: &str = "\
-usage: umbel-bench [drain] [life] [limits]
+usage: umbel-bench [drain] [life] [limits] [hostile]
   drain    tasks per second from a prefilled queue: Umbel, Celery, a bare loop
   life     start to ready, memory and processor when idle, a thousand sleepers
   limits   how exactly time limits hold, and what neighbours notice
-Nothing named: all of them. UMBEL_BENCH_ROUNDS (3) says how often each contender runs.";
+  hostile  every hostile task and message: its ending, its lateness, what neighbours notice
+Nothing named: all but the last. UMBEL_BENCH_ROUNDS (3) says how often each contender runs.";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -28,10 +30,16 @@ fn main() -> ExitCode {
         ["bare", broker, results] => bare::run(broker, results),
         ["--help" | "-h"] => println!("{HELP}"),
         sections => {
-            let known = ["drain", "life", "limits"];
+            let known = ["drain", "life", "limits", "hostile"];
             if let Some(unknown) = sections.iter().find(|word| !known.contains(word)) {
                 println!("error: no section `{unknown}`\n\n{HELP}");
                 return ExitCode::from(2);
+            }
+            if sections == ["hostile"] {
+                return match hostile::run() {
+                    true => ExitCode::SUCCESS,
+                    false => ExitCode::FAILURE,
+                };
             }
             measure(|section| sections.is_empty() || sections.contains(&section));
         }

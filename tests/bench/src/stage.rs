@@ -121,13 +121,18 @@ impl Stage {
 
     /// Sends one message to the default queue of Redis, and is back in a moment.
     pub(crate) fn push(&self, message: &Message) {
+        self.push_raw(message.encode());
+    }
+
+    /// As [`Stage::push`], for what need not be a request.
+    pub(crate) fn push_raw(&self, message: RawMessage) {
         let mut pusher = self.pusher.lock().unwrap_or_else(PoisonError::into_inner);
         let connection = pusher.get_or_insert_with(|| {
             let client = redis::Client::open(self.redis.url(0)).expect("a Redis address");
             client.get_connection().expect("Redis is there")
         });
         let envelope = Envelope {
-            message: message.encode(),
+            message,
             route: Route::queue(DEFAULT_QUEUE),
             tag: uuid::Uuid::new_v4().to_string(),
             redelivered: false,
