@@ -20,6 +20,8 @@ pub(crate) struct Lab {
     folder: TempDir,
     /// Components that load.
     pub(crate) seeds: Vec<Vec<u8>>,
+    /// The component that was tried last.
+    pub(crate) last: Vec<u8>,
     pub(crate) loaded: u64,
     pub(crate) refused: u64,
     /// Files on which wasmtime's compiler or the reader panicked; the load caught it.
@@ -40,18 +42,14 @@ impl Outbox for Void {
 
 impl Lab {
     pub(crate) fn new() -> Lab {
-        let config = EngineConfig {
-            concurrency: 4,
-            threads: 1,
-            largest_memory: 64 << 20,
-            ..EngineConfig::default()
-        };
+        let config = EngineConfig { concurrency: 4, threads: 1, ..EngineConfig::default() };
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         Lab {
             engine: Engine::new(&config).expect("the engine starts"),
             runtime: Runtime::new().expect("a runtime can be made"),
             folder,
             seeds: seeds(),
+            last: Vec::new(),
             loaded: 0,
             refused: 0,
             contained: 0,

@@ -82,7 +82,9 @@ fn drive((name, target): &Target, run: &Run) -> bool {
             Ok(Ok(())) => None,
         };
         if let Some(what) = harm {
-            eprintln!("{name}: input {number} of seed {} {what}", run.seed);
+            let kept = std::env::temp_dir().join(format!("umbel-fuzz-{name}.wasm"));
+            let kept = std::fs::write(&kept, &lab.last).map(|()| kept);
+            eprintln!("{name}: input {number} of seed {} {what}; kept: {kept:?}", run.seed);
             return false;
         }
         number += 1;
