@@ -34,17 +34,13 @@ fn values(lab: &mut Lab, chance: &mut Chance) -> Result<(), String> {
     for _ in 0..VALUES {
         let value = types.value(ty, chance);
         let outcome = lab.run(task, vec![Value::List(vec![value.clone()])]);
-        let back = match outcome {
-            Outcome::Done(Value::Bytes(bytes)) => Value::Bytes(bytes),
-            Outcome::Done(Value::List(mut items)) if items.len() == 1 => items.remove(0),
+        let (back, wanted) = match outcome {
+            // A list of u8 is bytes.
+            Outcome::Done(back @ Value::Bytes(_)) => (back, types.as_bytes(&value)),
+            Outcome::Done(Value::List(mut items)) if items.len() == 1 => (items.remove(0), value),
             // A busy machine.
             Outcome::OverLimit(..) => continue,
             other => return Err(format!("gives {other:?} for {}\n{text}", value.to_json())),
-        };
-        let wanted = match &back {
-            // A list of u8 is bytes.
-            Value::Bytes(_) => types.as_bytes(&value),
-            _ => value,
         };
         if back.to_json() != wanted.to_json() {
             return Err(format!("gives {} for {}\n{text}", back.to_json(), wanted.to_json()));
