@@ -2,6 +2,7 @@
 
 mod crowd;
 mod endings;
+mod fetching;
 mod granted;
 mod memory;
 mod neighbours;
@@ -17,6 +18,7 @@ const GUESTS: &[(&str, fn())] = &[
     ("boasts", endings::results_beyond_the_cap_are_not_stored),
     ("chatters", surroundings::chatter_is_coalesced_and_capped),
     ("dials", surroundings::asking_for_the_network_is_refused_at_load),
+    ("fetches", fetching::a_request_goes_where_it_was_granted_and_nowhere_else),
     ("floods", surroundings::a_flood_of_output_is_capped),
     ("hoards", memory::allocating_for_ever_ends_at_the_memory_limit),
     ("lies", endings::a_result_that_is_no_json_is_a_failure),

@@ -48,12 +48,11 @@ const POLICY: &[(&str, &str, Kind)] = &[
     ("submit-depth", "allow.submit-depth", Kind::Count),
 ];
 
-const REST: &[&str] = &["sockets", "private", "dirs", "scratch", "env", "config", "coarse-clock"];
+const REST: &[&str] =
+    &["http", "sockets", "private", "dirs", "scratch", "env", "config", "coarse-clock"];
 
-const NOT_YET: &[(&str, &str)] = &[
-    ("http", "`allow.http` is not supported by this version"),
-    ("keyvalue", "`allow.keyvalue` is not supported by this version"),
-];
+const NOT_YET: &[(&str, &str)] =
+    &[("keyvalue", "`allow.keyvalue` is not supported by this version")];
 
 /// Bytes a run may add to a directory that it may write to, where nothing is said.
 const QUOTA: u64 = 64 << 20;
@@ -85,6 +84,7 @@ fn grant(
 ) -> Result<(), Fault> {
     let GrantTable { given, passed } = grants;
     match name {
+        "http" => given.http = patterns(table, name, value)?,
         "sockets" => given.sockets = patterns(table, name, value)?,
         "private" => given.private = patterns(table, name, value)?,
         "dirs" => given.dirs = dirs(table, name, value)?,

@@ -61,8 +61,8 @@ impl State {
     /// WASI, and what this run has opened of its grants. Every call of WASI's passes here.
     pub(crate) fn surroundings(&mut self) -> (WasiCtxView<'_>, &mut Opened) {
         self.meter.host_call();
-        let (granted, journal) = (&self.granted, &self.journal);
-        let wasi = self.wasi.get_or_insert_with(|| Box::new(granted.open(journal)));
+        let (granted, journal, meter) = (&self.granted, &self.journal, &self.meter);
+        let wasi = self.wasi.get_or_insert_with(|| Box::new(granted.open(journal, meter)));
         let (ctx, opened) = &mut **wasi;
         (WasiCtxView { ctx, table: &mut self.handles }, opened)
     }

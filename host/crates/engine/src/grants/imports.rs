@@ -65,6 +65,13 @@ const GRANTS: &[Grant] = &[
         is_given: may_send,
     },
     Grant {
+        package: "wasi:http",
+        interfaces: &["types", "outgoing-handler"],
+        versions: "0.2.",
+        line: "http = [\"https://HOST\"]",
+        is_given: |source| !source.grants.http.is_empty(),
+    },
+    Grant {
         package: "wasi:config",
         interfaces: &["store"],
         versions: "0.2.0",

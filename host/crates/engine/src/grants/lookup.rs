@@ -175,3 +175,52 @@ impl HostResolveAddressStream for Sockets<'_> {
 fn ours(stream: &Resource<ResolveAddressStream>) -> Resource<Found> {
     Resource::new_borrow(stream.rep())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives these answers one after the other, as a name does that is bound anew.
+    struct Answers(std::sync::Mutex<Vec<&'static [&'static str]>>);
+
+    #[async_trait]
+    impl Resolver for Answers {
+        async fn resolve(&self, _: &str) -> io::Result<Vec<IpAddr>> {
+            let mut answers = self.0.lock().expect("nobody panics");
+            let answer = if answers.is_empty() { &[][..] } else { answers.remove(0) };
+            Ok(answer.iter().map(|text| text.parse().expect("an address")).collect())
+        }
+    }
+
+    fn answers(all: &[&'static [&'static str]]) -> Answers {
+        Answers(std::sync::Mutex::new(all.to_vec()))
+    }
+
+    async fn found(host: &str, private: &[&str], resolver: &Answers) -> Option<usize> {
+        let private = private.iter().map(|text| text.parse().expect("a network")).collect();
+        let grants = Grants { private, ..Grants::default() };
+        let host = Host::parse(host).expect("a host");
+        addresses(&host, false, &grants, resolver).await.ok().map(|found| found.len())
+    }
+
+    #[tokio::test]
+    async fn one_address_that_is_not_public_spoils_a_name() {
+        let public: &[&str] = &["93.184.216.34", "2606:4700::1111"];
+        assert_eq!(found("a.example", &[], &answers(&[public])).await, Some(2));
+        for inner in ["127.0.0.1", "10.0.0.1", "::ffff:169.254.169.254", "fd00:ec2::254", "0.0.0.0"]
+        {
+            let mixed: &'static [&'static str] = Box::leak(Box::new(["93.184.216.34", inner]));
+            assert_eq!(found("a.example", &[], &answers(&[mixed])).await, None, "{inner}");
+        }
+        assert_eq!(found("a.example", &[], &answers(&[&[]])).await, None, "no address at all");
+        let inner: &[&str] = &["10.0.0.1"];
+        assert_eq!(found("a.example", &["10.0.0.0/8"], &answers(&[inner])).await, Some(1));
+    }
+
+    #[tokio::test]
+    async fn a_name_that_is_bound_anew_is_looked_at_anew() {
+        let resolver = answers(&[&["93.184.216.34"], &["169.254.169.254"]]);
+        assert_eq!(found("rebinds.example", &[], &resolver).await, Some(1));
+        assert_eq!(found("rebinds.example", &[], &resolver).await, None);
+    }
+}

@@ -3,6 +3,7 @@
 
 mod clocks;
 mod files;
+mod http;
 mod imports;
 mod lookup;
 mod quota;
@@ -22,10 +23,11 @@ use wasmtime_wasi_config::{WasiConfig, WasiConfigVariables};
 
 use crate::capture::Journal;
 use crate::load::Refusal;
-use crate::meter::OpenSocket;
+use crate::meter::{Meter, OpenSocket};
 use crate::state::State;
 use clocks::Coarse;
 use files::Files;
+use http::Http;
 use quota::Quota;
 use sockets::Pins;
 
@@ -46,8 +48,8 @@ pub(crate) struct Granted {
 }
 
 /// What one run has opened of it.
-#[derive(Default)]
 pub(crate) struct Opened {
+    http: Http,
     files: Files,
     pins: Arc<Pins>,
     /// Sockets that were open when they were last looked at.
@@ -60,6 +62,7 @@ pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
     files::add_to_linker(linker)?;
     sockets::add_to_linker(linker)?;
     lookup::add_to_linker(linker)?;
+    http::add_to_linker(linker)?;
     linker.allow_shadowing(false);
     wasmtime_wasi_config::add_to_linker(linker, |state| {
         state.meter.host_call();
@@ -87,9 +90,15 @@ impl Granted {
     }
 
     /// The surroundings of one run.
-    pub(crate) fn open(&self, journal: &Journal) -> (WasiCtx, Opened) {
+    pub(crate) fn open(
+        self: &Arc<Self>,
+        journal: &Journal,
+        meter: &Arc<Meter>,
+    ) -> (WasiCtx, Opened) {
         let Grants { env, coarse_clock, sockets, .. } = &self.grants;
-        let mut opened = Opened::default();
+        let http = Http::new(self.clone(), meter.clone(), journal.clone());
+        let (files, pins, open) = (Files::default(), Arc::default(), Vec::new());
+        let mut opened = Opened { http, files, pins, open };
         let mut builder = WasiCtx::builder();
         builder
             .stdout(journal.stream(Source::Stdout))
