@@ -95,12 +95,19 @@ fn what_limits_a_task_is_shown_beside_it() {
         "5m 256MiB soft:4s rate:100/m concurrency:2 plugin-concurrency:8 submit:images.*",
         "5m 256MiB soft:4s rate:100/m plugin-concurrency:8 submit:images.*",
     ]);
+    let checked = umbel(folder.path(), &["check", "plugins/tasks.wasm"]);
+    checked.said(&[
+        "starts with memory ",
+        " of 256MiB, memories 1 of 8",
+        "limits wall=5m cpu=5m fuel=off",
+    ]);
     let checked = umbel(folder.path(), &["check", "plugins/tasks.wasm", "--json"]);
     let checked: serde_json::Value = serde_json::from_str(&checked.text).expect("JSON");
     let task = &checked["plugins"][0]["tasks"][0];
     assert_eq!(task["rate_limit"], "100/m");
     assert_eq!(task["submit"][0], "images.*");
     assert_eq!(task["limits"]["soft_time"], "4s");
+    assert_eq!(task["amounts"]["host_calls"], 100_000_000);
 }
 
 #[test]

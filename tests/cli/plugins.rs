@@ -118,4 +118,21 @@ fn invoke_prints_result_and_bill() {
     let report: serde_json::Value = serde_json::from_str(&ended.text).expect("JSON");
     assert_eq!(report["ending"]["result"], 5);
     assert!(report["bill"]["wall_ms"].as_f64().is_some_and(|ms| ms > 0.0), "{}", ended.text);
+    assert_eq!(report["limits"]["memory_bytes"], 256 << 20, "{}", ended.text);
+    for amount in ["host_calls", "random_bytes", "progress", "requests", "request_bytes", "sockets"]
+    {
+        assert!(report["bill"][amount].is_u64() && report["limits"][amount].is_u64(), "{amount}");
+    }
+}
+
+#[test]
+fn cpu_time_and_fuel_have_limits_and_a_place_on_the_bill() {
+    let folder = folder("");
+    let file = paths::guest("loops").display().to_string();
+    let invoke =
+        |limit: &str, most: &str| umbel(folder.path(), &["invoke", &file, "forever", limit, most]);
+    let burnt = invoke("--cpu-limit", "150ms");
+    assert!(burnt.text.contains("TimeLimitExceeded: 150ms of CPU time"), "{}", burnt.text);
+    let emptied = invoke("--fuel-limit", "1000000");
+    assert!(emptied.text.contains("FuelExhausted: more than 1000000"), "{}", emptied.text);
 }

@@ -1,6 +1,6 @@
 //! `[limits]`, `[tasks]`, and the tables of plugins and tasks.
 
-use umbel_task::policy::{Acks, Handling, Interrupted, Rate, Retry, Submit};
+use umbel_task::policy::{Acks, Handling, Interrupted, Rate, Retry, Sandbox, Submit};
 
 use super::*;
 
@@ -123,6 +123,34 @@ fn a_plugins_table_changes_its_own_tasks_alone() {
 }
 
 #[test]
+fn every_amount_is_a_limit_of_its_own() {
+    let amounts = "cpu = '3s'\nprogress = 1\nhost-calls = 1_000\nhandles = 2\nrandom = '1KiB'\n\
+        requests = 3\nrequest-bytes = '2KiB'\nsockets = 4\ninstances = 5\nmemories = 6\n\
+        tables = 7\ntable-elements = 8\n";
+    let file = format!("[plugins.p.limits]\n{amounts}[plugins.p.tasks.f.limits]\ncpu = 'time'\n");
+    let settings = settings(&[], &[], &file).expect("a good file");
+    let plugin = settings.plugins[0].changes.over(&settings.policy);
+    let expected = Sandbox {
+        cpu: Some(Duration::from_secs(3)),
+        progress: 1,
+        host_calls: 1000,
+        handles: 2,
+        random: 1 << 10,
+        requests: 3,
+        request_bytes: 2 << 10,
+        sockets: 4,
+        instances: 5,
+        memories: 6,
+        tables: 7,
+        table_elements: 8,
+        ..Sandbox::default()
+    };
+    assert_eq!(plugin.sandbox, expected);
+    let task = settings.plugins[0].tasks[0].1.over(&plugin);
+    assert_eq!((task.sandbox.cpu, task.sandbox.handles), (None, 2));
+}
+
+#[test]
 fn mistakes_in_policies_are_named() {
     let task = |text: &str| format!("[plugins.p.tasks.f]\n{text}");
     for (file, what, help) in [
@@ -134,6 +162,14 @@ fn mistakes_in_policies_are_named() {
         ("[limits]\nsoft_time = '1s'".into(), "`limits.soft_time`", "`limits.soft-time`?"),
         ("[limits]\ndeliveries = 0".into(), "neither a positive whole number nor `off`", ""),
         ("[limits]\nsoft-time = 30".into(), "`limits.soft-time` has no unit", "write \"30s\""),
+        (
+            "[plugins.p]\nlimits = { stack = '1MiB' }".into(),
+            "`plugins.p.limits.stack`: the stack is the same for every plugin",
+            "[limits]",
+        ),
+        ("[limits]\nstack = '1KiB'".into(), "is not a size from 64KiB to 64MiB", ""),
+        ("[limits]\nmemories = 0".into(), "not a whole number from 1 to 64", ""),
+        ("[limits]\ncpu = 3".into(), "`limits.cpu` has no unit", "write \"3s\""),
         (task("rate-limit = 'x'"), ":2: `plugins.p.tasks.f.rate-limit`: `x` is not a rate", ""),
         (task("acks = 'never'"), "`never` is neither `late` nor `early`", ""),
         (task("interrupted = 'drop'"), "neither `requeue` nor `retry`", ""),

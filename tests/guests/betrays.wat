@@ -1,0 +1,33 @@
+;; Tries the functions that the host calls on its own account: `cabi_realloc` and `post-return` that
+;; trap, never return, or give places that are not theirs.
+(component
+  (core module $M
+    (memory (export "memory") 1)
+    (func (export "take") (param i32 i32))
+    (func (export "give") (result i32) (i32.const 0))
+    (func $traps (export "traps") (param i32 i32 i32 i32) (result i32) unreachable)
+    (func $loops (export "loops") (param i32 i32 i32 i32) (result i32) (loop (br 0)) unreachable)
+    (func (export "beyond") (param i32 i32 i32 i32) (result i32) (i32.const 0x7ffffff0))
+    (func (export "at-the-end") (param i32 i32 i32 i32) (result i32) (i32.const 65530))
+    (func (export "odd") (param i32 i32 i32 i32) (result i32) (i32.const 1025))
+    ;; Every time the same place, on top of its own data.
+    (func (export "overlapping") (param i32 i32 i32 i32) (result i32) (i32.const 0))
+    (func $post_traps (export "post-traps") (param i32) unreachable)
+    (func $post_loops (export "post-loops") (param i32) (loop (br 0))))
+  (core instance $m (instantiate $M))
+  (func (export "realloc-traps") (param "x" string)
+    (canon lift (core func $m "take") (memory (core memory $m "memory")) (realloc (core func $m "traps"))))
+  (func (export "realloc-loops") (param "x" string)
+    (canon lift (core func $m "take") (memory (core memory $m "memory")) (realloc (core func $m "loops"))))
+  (func (export "realloc-beyond") (param "x" string)
+    (canon lift (core func $m "take") (memory (core memory $m "memory")) (realloc (core func $m "beyond"))))
+  (func (export "realloc-at-the-end") (param "x" string)
+    (canon lift (core func $m "take") (memory (core memory $m "memory")) (realloc (core func $m "at-the-end"))))
+  (func (export "realloc-odd") (param "x" (list u32))
+    (canon lift (core func $m "take") (memory (core memory $m "memory")) (realloc (core func $m "odd"))))
+  (func (export "realloc-overlapping") (param "x" (list string))
+    (canon lift (core func $m "take") (memory (core memory $m "memory")) (realloc (core func $m "overlapping"))))
+  (func (export "post-return-traps") (result string)
+    (canon lift (core func $m "give") (memory (core memory $m "memory")) (post-return (core func $m "post-traps"))))
+  (func (export "post-return-loops") (result string)
+    (canon lift (core func $m "give") (memory (core memory $m "memory")) (post-return (core func $m "post-loops")))))
