@@ -8,12 +8,12 @@ use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
-use tracing::info;
+use tracing::{info, warn};
 use umbel_protocol::body::Serializer;
 use umbel_protocol::message::{RawMessage, Route};
 use umbel_task::policy::matches;
 use umbel_task::runner::Runner;
-use umbel_transport::broker::{Broker, BrokerError};
+use umbel_transport::broker::{Broker, BrokerError, Consumer};
 use umbel_transport::results::ResultStore;
 use umbel_value::Value;
 
@@ -91,6 +91,9 @@ impl WorkerConfig {
     }
 }
 
+/// How often a worker that has reached its broker asks again for its queues.
+const RESUBSCRIPTIONS: u64 = 8;
+
 /// Why a worker could not start or go on.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
@@ -165,11 +168,10 @@ impl Worker {
     ) -> Result<Summary, WorkerError> {
         self.shutdown = shutdown;
         let worker = Arc::new(self);
-        let mut consumer = worker
-            .broker
-            .consume(&worker.config.queues, worker.window())
-            .await
-            .map_err(WorkerError::Consume)?;
+        let Some(mut consumer) = worker.subscribe().await? else {
+            worker.broker.close().await;
+            return Ok(worker.tally.summary(0));
+        };
         let control = control::start(&worker).await;
         let parked = parked::watch(&worker);
         ready();
@@ -198,6 +200,28 @@ impl Worker {
         control.stop().await;
         taken.map_err(WorkerError::Consume)?;
         Ok(worker.tally.summary(stuck))
+    }
+
+    /// `None` if told to stop before it came to that.
+    async fn subscribe(&self) -> Result<Option<Box<dyn Consumer>>, WorkerError> {
+        let mut tried = 0;
+        loop {
+            let consume = self.broker.consume(&self.config.queues, self.window());
+            let failed = match consume.await {
+                // It was there a moment ago: this is the network, or a server or machine that stood still.
+                Err(error @ BrokerError::Unreachable { .. }) if tried < RESUBSCRIPTIONS => error,
+                done => return done.map(Some).map_err(WorkerError::Consume),
+            };
+            tried += 1;
+            let pause = Duration::from_secs(2 * tried);
+            warn!(
+                "lost the broker before taking from it: {failed}. Trying again in {pause:?}... ({tried}/{RESUBSCRIPTIONS})"
+            );
+            tokio::select! {
+                () = self.shutdown.draining() => return Ok(None),
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
     }
 
     /// Deliveries that may be unsettled now: those the slots can use, and those that wait for their time.

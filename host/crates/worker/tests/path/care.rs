@@ -6,7 +6,9 @@ use std::time::Duration;
 use umbel_protocol::message::Message;
 use umbel_protocol::record::{Exception, ResultRecord, State};
 use umbel_protocol::time::Timestamp;
+use umbel_transport::broker::BrokerError;
 use umbel_value::Value;
+use umbel_worker::WorkerError;
 
 use crate::bench::{Bench, check, message};
 
@@ -225,4 +227,29 @@ async fn a_message_of_an_unknown_name_is_parked_and_runs_once_the_name_is_there(
     assert_eq!(bench.diary.lines(), expected);
     assert_eq!(parked().len(), 1, "the other one waits on");
     bench.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_lost_before_the_first_message_is_made_again() {
+    let bench = Bench::start(|_| {});
+    bench.broker.away.store(2, Ordering::SeqCst);
+    bench.send(message("echo"));
+    bench.saw(&["no broker", "no broker", "run echo", "put SUCCESS", "Ack"]).await;
+    bench.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_may_be_stopped_while_it_waits_for_its_broker() {
+    let bench = Bench::start(|_| {});
+    bench.broker.away.store(usize::MAX, Ordering::SeqCst);
+    bench.diary.eventually("no broker").await;
+    assert_eq!(bench.stop().await.stuck, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_stays_away_before_the_first_message_is_an_error() {
+    let bench = Bench::start(|_| {});
+    bench.broker.away.store(usize::MAX, Ordering::SeqCst);
+    let ended = bench.worker.await.unwrap();
+    assert!(matches!(ended, Err(WorkerError::Consume(BrokerError::Unreachable { .. }))));
 }

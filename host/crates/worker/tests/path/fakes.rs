@@ -17,6 +17,7 @@ use umbel_task::name::{PluginVersion, TaskName};
 use umbel_task::outcome::{Cost, Ended, Outcome};
 use umbel_task::policy::TaskPolicy;
 use umbel_task::runner::{Outbox, Runner, Task};
+use umbel_transport::address::Address;
 use umbel_transport::broker::{
     Broker, BrokerError, Consumer, DeadLetter, Held, Listener, NotDelayed,
 };
@@ -61,6 +62,8 @@ pub(crate) struct FakeBroker {
     pub(crate) buried: Arc<Mutex<Vec<DeadLetter>>>,
     /// What remote control says goes to whoever listens.
     pub(crate) said: Arc<Mutex<Option<mpsc::UnboundedSender<RawMessage>>>>,
+    /// How often it cannot be subscribed to before it can.
+    pub(crate) away: Arc<AtomicUsize>,
     /// How many publishes fail before one succeeds.
     pub(crate) failing: Arc<AtomicUsize>,
     pub(crate) published: Arc<Mutex<Vec<(Route, RawMessage)>>>,
@@ -79,6 +82,7 @@ impl FakeBroker {
             diary: diary.clone(),
             queue: Arc::default(),
             arrived: Arc::default(),
+            away: Arc::default(),
             failing: Arc::default(),
             published: Arc::default(),
             delays: Arc::default(),
@@ -124,6 +128,12 @@ impl Broker for FakeBroker {
         _queues: &[String],
         window: u16,
     ) -> Result<Box<dyn Consumer>, BrokerError> {
+        let one_less = |left: usize| left.checked_sub(1);
+        if self.away.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok() {
+            self.diary.note("no broker".to_owned());
+            let address = Address::parse("amqp://localhost").unwrap();
+            return Err(BrokerError::Unreachable { address, source: "silence".into() });
+        }
         let (settled, mut settlements) = mpsc::unbounded_channel::<Settle>();
         let unsettled = Arc::new(AtomicUsize::new(0));
         let (diary, count, arrived) =
