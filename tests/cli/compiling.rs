@@ -6,6 +6,7 @@ use std::path::Path;
 
 use minisign::KeyPair;
 use umbel_harness::paths;
+use umbel_harness::rabbitmq::RabbitMq;
 
 use crate::embedded::worker;
 use crate::{command, folder, put, run, umbel};
@@ -93,6 +94,21 @@ fn a_component_that_exhausts_the_compiler_is_refused_and_the_rest_is_served() {
     let worker = worker(here, &["--keep-going"]);
     assert!(worker.log().contains(time[0]), "{}", worker.log());
     umbel(here, &["call", "tasks.add", "2", "3", "--wait", "--timeout", "20s"]).said(&["5\n"]);
+}
+
+/// RabbitMQ and we tell each other once a second that we are there; compiling takes four.
+#[test]
+fn the_broker_is_answered_while_plugins_compile() {
+    let folder = folder("[compile]\ntime = '4s'\n");
+    let here = folder.path();
+    put(here, "tasks", "tasks");
+    fs::write(here.join("plugins/bomb.wasm"), huge_table()).expect("it is writable");
+    let server = RabbitMq::shared();
+    let url = server.url(&server.fresh_vhost());
+    let worker = worker(here, &["--keep-going", "-b", &url, "--heartbeat", "1s"]);
+    let log = worker.log();
+    assert!(log.contains("longer to compile than 4s"), "{log}");
+    assert!(!log.contains("lost the broker"), "{log}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
 use tracing::{info, warn};
 use umbel_engine::Catalog;
 use umbel_task::policy::{Acks, TaskPolicy};
@@ -95,11 +96,19 @@ fn serve(
     mut keeper: Keeper,
     wanted: Vec<Wanted>,
 ) -> anyhow::Result<Summary> {
-    // The broker is called while plugins load.
+    // The broker is called while plugins load, and answered until they have: it would take silence for death.
     std::thread::scope(|scope| {
         let keeper = &mut keeper;
-        let loading = scope.spawn(|| first_load(settings, keeper, wanted));
-        let ends = runtime.block_on(wiring::connect(settings, true));
+        let (done, loaded) = oneshot::channel::<()>();
+        let loading = scope.spawn(move || {
+            let _until_it_ends = done;
+            first_load(settings, keeper, wanted)
+        });
+        let ends = runtime.block_on(async {
+            let ends = wiring::connect(settings, true).await;
+            let _ = loaded.await;
+            ends
+        });
         match loading.join() {
             Ok(loaded) => loaded.and(ends),
             Err(panic) => std::panic::resume_unwind(panic),
