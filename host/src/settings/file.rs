@@ -34,7 +34,6 @@ pub(crate) struct FileValue {
 /// Keys of product versions to come: refused by name, never ignored.
 const NOT_YET: &[(&str, &str)] = &[
     ("http", "`http` (health and metrics) is not supported by this version"),
-    ("unknown", "`unknown` (parking messages of unknown tasks) is not supported by this version"),
     ("policy", "`policy` (grants by pattern) is not supported by this version"),
     ("beat", "`beat` (scheduled tasks) is not supported by this version"),
 ];

@@ -116,7 +116,7 @@ fn sending_must_be_granted() {
     let bench = Bench::new();
     let mut source = bench.source(&sender());
     let error = refusal(bench.engine.load(&source));
-    let help = r#"help: name the tasks it may send: [plugins.test] allow = { submit = ["…"] }"#;
+    let help = r#"help: to allow it, write [plugins.test] allow = { submit = ["NAME"] }"#;
     assert!(error.contains("not granted: `umbel:task/tasks@0.1.0`"), "{error}");
     assert!(error.ends_with(help), "{error}");
     source.name = Some("a.b".to_owned());
