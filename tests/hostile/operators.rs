@@ -196,7 +196,7 @@ fn a_clock_that_jumps_loses_nothing_and_cuts_nobody_off() {
     let worker = Worker::on(&url(&file)).plugin("tasks", paths::plugin("tasks"));
     let worker = worker
         // Results outlive what this process, whose clock stands still, takes for a year.
-        .config("[results]\nexpires = \"5000d\"")
+        .config("[results]\nexpires = \"1000d\"")
         .variable("LD_PRELOAD", &library)
         .variable("FAKETIME_TIMESTAMP_FILE", &clock.display().to_string())
         .variable("FAKETIME_NO_CACHE", "1")

@@ -1,7 +1,7 @@
 //! What hostile tasks try and how each must end: one table for the tests, which assert it, and for
 //! `make hostile`, which measures it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use umbel_harness::paths;
@@ -42,6 +42,9 @@ use Ends::{AtItsTimeLimit, Returns, With};
 /// Milliseconds that tasks get which must end at their time limit.
 pub const TIME_LIMIT_MS: u32 = 500;
 
+/// A text as the only argument.
+const WORDS: &str = r#"["in the guest's own memory"]"#;
+
 const fn try_it(
     line: u8,
     tries: &'static str,
@@ -61,6 +64,22 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     try_it(5, "endless recursion", ("recurses", "deeper", "[0]"), With("TaskTrap")),
     try_it(6, "allocating without end", ("hoards", "allocate", "[]"), With("MemoryError")),
     try_it(6, "growing memory without touching it", ("hoards", "grow", "[]"), With("MemoryError")),
+    try_it(6, "memory taken while it starts", ("gorges", "reach", "[]"), With("MemoryError")),
+    try_it(6, "three memories growing in turn", ("swells", "memories", "[]"), With("MemoryError")),
+    try_it(7, "a table growing until it is refused", ("swells", "table", "[]"), Returns),
+    try_it(
+        8,
+        "timers that are never given back",
+        ("leaks", "handles", "[]"),
+        With("HostCallLimitExceeded"),
+    ),
+    try_it(8, "5,000 timers in one call, none due", ("leaks", "poll-late", "[]"), AtItsTimeLimit),
+    try_it(
+        8,
+        "5,000 timers in one call, one due",
+        ("leaks", "poll-due", "[]"),
+        With("HostCallLimitExceeded"),
+    ),
     try_it(9, "10 MB of output in lines", ("floods", "flood", "[60000]"), Returns),
     try_it(9, "10 MB of output in one line", ("floods", "endless-line", "[10000000]"), Returns),
     try_it(9, "forged log lines, ANSI and OSC escapes", ("floods", "forge", "[]"), Returns),
@@ -82,6 +101,34 @@ pub const BEHAVIOURS: &[Behaviour] = &[
     try_it(10, "NaN", ("oddities", "nan", "[]"), Returns),
     try_it(10, "an infinity", ("oddities", "infinity", "[]"), Returns),
     try_it(10, "an integer beyond 2^53", ("oddities", "beyond-doubles", "[]"), Returns),
+    try_it(12, "a realloc that traps", ("betrays", "realloc-traps", WORDS), With("TaskTrap")),
+    try_it(12, "a realloc without end", ("betrays", "realloc-loops", WORDS), AtItsTimeLimit),
+    try_it(12, "room beyond the memory", ("betrays", "realloc-beyond", WORDS), With("TaskTrap")),
+    try_it(
+        12,
+        "room across the memory's end",
+        ("betrays", "realloc-at-the-end", WORDS),
+        With("TaskTrap"),
+    ),
+    try_it(
+        12,
+        "room at an odd address",
+        ("betrays", "realloc-odd", "[[1, 2, 3]]"),
+        With("TaskTrap"),
+    ),
+    try_it(
+        12,
+        "the same room again and again",
+        ("betrays", "realloc-overlapping", r#"[["one", "two", "three"]]"#),
+        Returns,
+    ),
+    try_it(
+        12,
+        "a post-return that traps",
+        ("betrays", "post-return-traps", "[]"),
+        With("TaskTrap"),
+    ),
+    try_it(12, "a post-return without end", ("betrays", "post-return-loops", "[]"), AtItsTimeLimit),
     try_it(13, "entering itself", ("reenters", "directly", "[]"), With("TaskTrap")),
     try_it(
         13,
@@ -153,6 +200,19 @@ pub const BEHAVIOURS: &[Behaviour] = &[
         ("poses", "fail-as", r#"["os.system", "id"]"#),
         With("TaskError"),
     ),
+    try_it(32, "randomness word by word", ("draws", "words", "[]"), AtItsTimeLimit),
+    try_it(
+        32,
+        "randomness by the megabyte",
+        ("draws", "bytes", "[1000000]"),
+        With("HostCallLimitExceeded"),
+    ),
+    try_it(
+        32,
+        "4 GB of randomness at once",
+        ("draws", "bytes", "[4000000000]"),
+        With("HostCallLimitExceeded"),
+    ),
     try_it(35, "a million progress updates", ("chatters", "progress", "[1000000]"), Returns),
     try_it(35, "a million log lines", ("chatters", "log", "[1000000]"), Returns),
 ];
@@ -195,8 +255,8 @@ pub fn serve(worker: Worker) -> Worker {
         if name == "spams" {
             config += "allow = { submit = [\"tasks.echo\"], submit-count = 10 }\n";
         }
-        for one in behaviours.iter().filter(|one| one.ends == AtItsTimeLimit) {
-            let function = one.function;
+        let endless = behaviours.iter().filter(|one| one.ends == AtItsTimeLimit);
+        for function in endless.map(|one| one.function).collect::<BTreeSet<_>>() {
             let _ = writeln!(
                 config,
                 "tasks.{function} = {{ limits = {{ time = \"{TIME_LIMIT_MS}ms\" }} }}"
