@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use tempfile::TempDir;
+
 /// The workspace's root folder.
 pub fn workspace() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -48,6 +50,16 @@ pub fn python() -> PathBuf {
 /// A photograph in JPEG: `UMBEL_PHOTOGRAPH`, else the one that the demonstration uses.
 pub fn photograph() -> PathBuf {
     built("UMBEL_PHOTOGRAPH", "target/samples/grace_hopper.jpg", "scripts/samples.sh")
+}
+
+/// Where servers keep their data: `UMBEL_SERVERS`, else with other temporary files.
+pub(crate) fn servers() -> PathBuf {
+    from_environment("UMBEL_SERVERS").unwrap_or_else(std::env::temp_dir)
+}
+
+/// A fresh folder for the data of one server.
+pub(crate) fn server_folder(prefix: &str) -> TempDir {
+    TempDir::with_prefix_in(prefix, servers()).expect("a temporary folder can be made")
 }
 
 /// Where the workers of all tests share their compiled code.

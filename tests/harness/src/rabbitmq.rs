@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use crate::eventually::eventually;
 use crate::net::{free_port, listens};
+use crate::paths;
 use crate::process::Process;
 
 /// Without the wrapper that Debian puts before it: that one changes users by itself.
@@ -39,7 +40,7 @@ impl RabbitMq {
     pub fn start() -> RabbitMq {
         sweep();
         let prefix = format!("{PREFIX}{}-", std::process::id());
-        let folder = TempDir::with_prefix(prefix).expect("a temporary folder can be made");
+        let folder = paths::server_folder(&prefix);
         let port = free_port();
         let node = format!("umbel{port}@localhost");
         let owner = if rustix::process::getuid().is_root() { Some(rabbitmq_user()) } else { None };
@@ -294,7 +295,7 @@ fn rabbitmq_user() -> (u32, u32) {
 
 /// Removes what shared nodes of ended test processes left: statics are never dropped.
 fn sweep() {
-    let Ok(entries) = fs::read_dir(std::env::temp_dir()) else { return };
+    let Ok(entries) = fs::read_dir(paths::servers()) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let process = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());

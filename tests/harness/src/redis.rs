@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use crate::eventually::{PATIENCE, eventually};
 use crate::net::free_port;
+use crate::paths;
 use crate::process::Process;
 use crate::reaper;
 
@@ -46,7 +47,7 @@ impl RedisServer {
 
     /// Starts a server and waits until it answers.
     pub fn with(options: RedisOptions) -> RedisServer {
-        let folder = TempDir::with_prefix("umbel-redis-").expect("a temporary folder can be made");
+        let folder = paths::server_folder("umbel-redis-");
         reaper::remove(folder.path());
         let mut server = RedisServer { process: None, port: free_port(), options, folder };
         server.restart();

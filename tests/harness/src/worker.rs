@@ -104,6 +104,10 @@ impl Worker {
     fn command(&self, plugins: &Path, config: &Path) -> Command {
         let mut command = command("worker");
         command.args(["--broker", &self.broker]);
+        if self.broker.starts_with("amqp") {
+            // A machine of many tests may stand still for longer than the usual four seconds.
+            command.args(["--connect-timeout", "30s"]);
+        }
         if let Some(results) = &self.results {
             command.args(["--result-backend", results]);
         }

@@ -121,7 +121,7 @@ class UmbelWorker(Worker):
         shutil.copyfile(os.environ["COMPAT_PLUGIN"], plugins / "lab.wasm")
         command = [
             os.environ["COMPAT_UMBEL"], "worker", "--config", str(config),
-            "--broker", self.broker, "--result-backend", self.results,
+            "--broker", self.broker, "--result-backend", self.results, "--connect-timeout", "30s",
             "--plugins", str(plugins), "-c", str(self.concurrency), "-n", f"{self.name}@compat"]
         return command + (["--allow-root"] if os.geteuid() == 0 else [])
 
