@@ -45,7 +45,7 @@ check: setup ## Format, lints, layers, and the tests that need no broker
 
 .PHONY: deny
 deny: setup ## Check licences, bans and sources with cargo-deny, built if it is missing
-	@scripts/deny.sh --install
+	@scripts/deny.sh
 
 .PHONY: bench
 bench: venv build plugins ## Measure: the engine, and whole workers beside Celery
