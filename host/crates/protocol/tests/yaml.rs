@@ -4,7 +4,7 @@
 
 use proptest::prelude::*;
 use umbel_protocol::body::Serializer;
-use umbel_value::{MAX_DEPTH, Tag, Value};
+use umbel_value::{MAX_COPIES, MAX_DEPTH, Tag, Value};
 
 fn read(text: &str) -> Result<Value, String> {
     Serializer::Yaml.read(text.as_bytes())
@@ -154,8 +154,22 @@ fn a_bomb_of_aliases_is_stopped() {
         laughs.push_str(&line);
         texts.push_str(&line);
     }
-    refuse(&laughs, "more than");
-    refuse(&texts, "more than");
+    refuse(&laughs, "copied values");
+    refuse(&texts, "copied values");
+}
+
+#[test]
+fn copies_are_paid_for_before_they_are_made() {
+    // A list weighs four, each of its items one; the anchor keeps a copy too.
+    let list = format!("&a [{}]", ["1"; 1020].join(","));
+    let copies = |count: usize| read(&format!("[{list}, {}]", vec!["*a"; count].join(",")));
+    assert!(copies(MAX_COPIES / 1024 - 1).is_ok());
+    assert_eq!(
+        copies(MAX_COPIES / 1024).unwrap_err(),
+        format!("more than {MAX_COPIES} copied values")
+    );
+    // What is no copy is bounded by the length of the text alone.
+    assert!(read(&format!("[{}]", vec!["1"; MAX_COPIES + 1].join(","))).is_ok());
 }
 
 #[test]

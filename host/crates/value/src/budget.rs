@@ -10,11 +10,16 @@ pub const MAX_DEPTH: usize = 512;
 /// What one text may hold. Each value and each key weighs one, each list and object four more.
 pub const MAX_WEIGHT: usize = 4 << 20;
 
-/// What is left of both bounds while a text is read.
+/// What of it may be copies of what stands elsewhere in the text. A text of a hundred bytes can ask
+/// for all of it, so it is less than what one pays for with its length.
+pub const MAX_COPIES: usize = 256 << 10;
+
+/// What is left of all bounds while a text is read.
 #[derive(Debug)]
 pub struct Budget {
     depth: usize,
     weight: usize,
+    copies: usize,
 }
 
 /// Which bound a text exceeds.
@@ -22,13 +27,14 @@ pub struct Budget {
 pub enum Exceeded {
     Depth,
     Weight,
+    Copies,
 }
 
 impl Budget {
-    /// All of both bounds.
+    /// All of every bound.
     #[expect(clippy::new_without_default, reason = "a budget is not an empty thing")]
     pub fn new() -> Budget {
-        Budget { depth: MAX_DEPTH, weight: MAX_WEIGHT }
+        Budget { depth: MAX_DEPTH, weight: MAX_WEIGHT, copies: MAX_COPIES }
     }
 
     /// Pays for a value or a key, or for several at once.
@@ -48,30 +54,42 @@ impl Budget {
         self.depth += 1;
     }
 
-    /// Pays for another copy of a value, its long texts included.
+    /// Pays for another copy of a value, its long texts included. Looks at no more of it than can be
+    /// paid for.
     pub fn spend_copy(&mut self, value: &Value) -> Result<(), Exceeded> {
         match value {
             Value::Text(text) | Value::Big(text) | Value::Tagged(_, text) => {
-                self.spend(1 + text.len() / 64)
+                self.copy(1 + text.len() / 64)
             }
-            Value::Bytes(bytes) => self.spend(1 + bytes.len() / 64),
+            Value::Bytes(bytes) => self.copy(1 + bytes.len() / 64),
             Value::List(items) => {
-                self.enter()?;
+                self.enter_copy()?;
                 items.iter().try_for_each(|item| self.spend_copy(item))?;
                 self.leave();
                 Ok(())
             }
             Value::Map(map) => {
-                self.enter()?;
+                self.enter_copy()?;
                 for (key, item) in map {
-                    self.spend(1 + key.len() / 64)?;
+                    self.copy(1 + key.len() / 64)?;
                     self.spend_copy(item)?;
                 }
                 self.leave();
                 Ok(())
             }
-            Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => self.spend(1),
+            Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => self.copy(1),
         }
+    }
+
+    fn enter_copy(&mut self) -> Result<(), Exceeded> {
+        self.enter()?;
+        self.copies = self.copies.checked_sub(4).ok_or(Exceeded::Copies)?;
+        Ok(())
+    }
+
+    fn copy(&mut self, weight: usize) -> Result<(), Exceeded> {
+        self.copies = self.copies.checked_sub(weight).ok_or(Exceeded::Copies)?;
+        self.spend(weight)
     }
 }
 
@@ -80,6 +98,7 @@ impl fmt::Display for Exceeded {
         match self {
             Exceeded::Depth => write!(f, "nested deeper than {MAX_DEPTH}"),
             Exceeded::Weight => write!(f, "more than {MAX_WEIGHT} values"),
+            Exceeded::Copies => write!(f, "more than {MAX_COPIES} copied values"),
         }
     }
 }

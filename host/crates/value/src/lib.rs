@@ -6,7 +6,7 @@ mod budget;
 pub mod json;
 pub mod msgpack;
 
-pub use budget::{Budget, Exceeded, MAX_DEPTH, MAX_WEIGHT};
+pub use budget::{Budget, Exceeded, MAX_COPIES, MAX_DEPTH, MAX_WEIGHT};
 pub use json::JsonError;
 
 /// An object; keeps the order of its keys.
