@@ -160,7 +160,7 @@ fn configured(settings: &Settings, own: Option<&PluginTable>, file: &Path) -> Pl
     if let Some(table) = own {
         source.name = Some(table.name.clone());
         source.prefix = table.prefix.clone();
-        source.trust.sha256 = table.sha256.clone();
+        source.trust.sha256 = pin(table, file);
         source.names = table.names.clone();
         source.grants = table.grants.clone();
         source.policy = table.changes.over(&settings.policy);
@@ -169,6 +169,12 @@ fn configured(settings: &Settings, own: Option<&PluginTable>, file: &Path) -> Pl
             tasks.map(|(name, task)| (name.clone(), task.over(&source.policy))).collect();
     }
     source
+}
+
+/// What a file's content must hash to.
+fn pin(table: &PluginTable, file: &Path) -> Option<String> {
+    let version = table.versions.iter().find(|version| same(&version.source, file));
+    version.map_or(&table.sha256, |version| &version.sha256).clone()
 }
 
 /// Bytes of memory that a limit may be raised to while the engine runs: address space, no memory.

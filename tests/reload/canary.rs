@@ -34,6 +34,7 @@ fn versions_share_the_messages_until_one_is_rolled_back() {
     // Another share is another decision.
     scene.configure(&HALF.replacen("weight = 1", "weight = 0", 1));
     scene.await_told("the configuration was read again", 2);
+    scene.await_told("messages of plugin life are shared now: 0 to life@", 1);
     umbel_harness::eventually::eventually("the other one serves", PATIENCE, || {
         umbel_harness::eventually::expect_equal(seen(), BTreeSet::from(["b".to_owned()]))
     });

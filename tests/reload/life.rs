@@ -34,6 +34,9 @@ fn a_broken_file_leaves_the_old_version_serving_and_is_told_of() {
     assert_eq!(scene.value("life.version"), "one");
     let told = scene.plugin("life.wasm");
     assert!(told["refused"]["why"].as_str().unwrap().contains("life.wasm"), "{told}");
+    let digest = told["refused"]["version"].as_str().unwrap().to_owned();
+    assert_eq!(digest.len(), 64, "{told}");
+    scene.await_told(&format!("is refused (SHA-256 {digest}): "), 1);
     assert!(told["since"].is_string() && told["version"].is_string(), "{told}");
     let task = told["tasks"].as_array().unwrap().iter().find(|task| task["name"] == "life.version");
     assert_eq!(task.unwrap()["runs"], 1, "{told}");

@@ -44,7 +44,7 @@ pub(super) fn run(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> 
             }
             Err(error) => {
                 let text = redact(&error.to_string());
-                report.push(json!({ "file": file, "problem": text }));
+                report.push(json!({ "file": file, "digest": error.digest(), "problem": text }));
                 problems.push(text);
             }
         }

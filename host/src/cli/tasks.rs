@@ -106,7 +106,9 @@ fn plugin_text(plugin: &Value) -> String {
     if let Some(refused) = plugin.get("refused").filter(|refused| !refused.is_null()) {
         let field = |key| text(refused, key).unwrap_or_default();
         let why = field("why").replace('\n', "\n      ");
-        shown += &format!("    refused {}: {why}\n", field("at"));
+        let version = text(refused, "version").map(|version| format!(" (SHA-256 {version})"));
+        let version = version.unwrap_or_default();
+        shown += &format!("    refused {}{version}: {why}\n", field("at"));
     }
     shown
 }

@@ -135,12 +135,12 @@ fn first_load(settings: &Settings, keeper: &mut Keeper, wanted: Vec<Wanted>) -> 
     }
     let refused = keeper.first(wanted);
     if settings.keep_going {
-        for error in refused {
-            tracing::error!("left out: {error}");
+        for refused in refused {
+            tracing::error!("left out{refused}");
         }
         return Ok(());
     }
-    several(refused).map_or(Ok(()), Err)
+    several(refused.into_iter().map(|refused| refused.why).collect()).map_or(Ok(()), Err)
 }
 
 /// All refusals as one error.

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tracing::{error, info, warn};
 use umbel_task::name::PluginVersion;
 
+use super::slot::Refused;
+
 /// What befell a plugin, the folder or the configuration.
 #[derive(Debug)]
 pub(crate) enum Happening<'a> {
@@ -28,7 +30,7 @@ pub(crate) enum Happening<'a> {
     },
     /// What was found is not served; what served before goes on.
     Refused {
-        why: &'a str,
+        refused: &'a Refused,
         serving: Option<&'a PluginVersion>,
     },
     /// Versions share the messages in other proportions.
@@ -85,10 +87,10 @@ impl Counts {
             Happening::Removed { version } => {
                 info!("plugin {version} is gone: its tasks are not known any more");
             }
-            Happening::Refused { why, serving: Some(former) } => {
-                error!("{former} goes on serving, for what should replace it is refused: {why}");
+            Happening::Refused { refused, serving: Some(former) } => {
+                error!("{former} goes on serving, for what should replace it is refused{refused}");
             }
-            Happening::Refused { why, serving: None } => error!("left out: {why}"),
+            Happening::Refused { refused, serving: None } => error!("left out{refused}"),
             Happening::Weighed { plugin, shares } => {
                 info!("messages of plugin {plugin} are shared now: {shares}");
             }

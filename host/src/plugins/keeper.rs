@@ -15,7 +15,7 @@ use umbel_worker::Plugins;
 use super::configuration::{Again, tell_of_the_rest};
 use super::happening::{Counts, Happening};
 use super::report::report;
-use super::slot::{SETTLE, STILL};
+use super::slot::{Refused, SETTLE, STILL};
 use super::stamp::{Seen, Stamp};
 use super::state::{State, sooner};
 use super::watch::Watch;
@@ -88,12 +88,11 @@ impl Keeper {
     }
 
     /// Loads everything once; gives what is refused.
-    pub(crate) fn first(&mut self, wanted: Vec<Wanted>) -> Vec<String> {
+    pub(crate) fn first(&mut self, wanted: Vec<Wanted>) -> Vec<Refused> {
         let found = Found { wanted, ..Found::default() };
         self.pass(found, Some(loading::load));
         let state = self.shared.state();
-        let refused = state.slots.values().filter_map(|slot| slot.refused.as_ref());
-        refused.map(|refused| refused.why.clone()).collect()
+        state.slots.values().filter_map(|slot| slot.refused.clone()).collect()
     }
 
     /// Starts the thread that keeps at it.

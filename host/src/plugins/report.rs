@@ -29,6 +29,7 @@ fn plugin(name: &str, slot: &Slot, weight: Option<u32>) -> Value {
     let refused = slot.refused.as_ref().map(|refused| {
         Value::from([
             ("why", Value::from(redact(&refused.why))),
+            ("version", refused.digest.clone().into()),
             ("at", refused.at.to_string().into()),
         ])
     });

@@ -49,9 +49,21 @@ impl std::fmt::Debug for Serving {
 #[derive(Clone, Debug)]
 pub(crate) struct Refused {
     pub(crate) why: String,
+    /// The content's SHA-256 in hexadecimal, if it could be read.
+    pub(crate) digest: Option<String>,
     pub(crate) at: Timestamp,
     /// Another plugin has one of its names: that may change without this file.
     pub(crate) conflict: bool,
+}
+
+/// Continues a sentence: which content it is, and why.
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(digest) = &self.digest {
+            write!(f, " (SHA-256 {digest})")?;
+        }
+        write!(f, ": {}", self.why)
+    }
 }
 
 /// What is to be done about a slot.

@@ -58,10 +58,13 @@ impl State {
         counts: &Counts,
     ) -> (Vec<Due>, Option<Instant>) {
         self.notice_folder(&found, now, counts);
-        let mut known = BTreeSet::new();
+        let (mut known, mut weighed) = (BTreeSet::new(), BTreeSet::new());
         for wanted in found.wanted {
             let key = (wanted.owner.clone(), wanted.source.file.clone());
             let slot = self.slots.entry(key.clone()).or_insert_with(|| Slot::new(wanted.clone()));
+            if slot.wanted.weight != wanted.weight {
+                weighed.insert(key.0.clone());
+            }
             self.changed |=
                 slot.wanted.weight != wanted.weight || slot.wanted.order != wanted.order;
             slot.wanted = wanted;
@@ -73,6 +76,10 @@ impl State {
             if !known.contains(key) && !unreadable(&key.1) {
                 slot.unwanted.get_or_insert(now);
             }
+        }
+        for owner in weighed {
+            let (plugin, shares) = (owner.name(), self.shares_in_words(&owner));
+            counts.tell(&Happening::Weighed { plugin, shares });
         }
         let (mut due, mut again) = (Vec::new(), None);
         for key in known {
@@ -132,6 +139,10 @@ impl State {
                 continue;
             }
             slot.decided = Some((due.stamp, due.source.clone()));
+            let digest = match &loaded {
+                Ok(plugin) => Some(plugin.version.digest.to_string()),
+                Err(error) => error.digest().map(str::to_owned),
+            };
             let checked = match loaded {
                 Ok(plugin) => unique(&names, &due.key.0, plugin).map_err(|e| (e.to_string(), true)),
                 Err(error) => Err((error.to_string(), false)),
@@ -143,7 +154,10 @@ impl State {
                     names.extend(tasks.map(|name| (name, owner.clone())));
                     self.changed |= slot.serve(plugin, due.source, at_once, counts);
                 }
-                Err((why, conflict)) => slot.refuse(why, conflict, at_once, counts),
+                Err((why, conflict)) => {
+                    let refused = Refused { why, digest, at: Timestamp::now(), conflict };
+                    slot.refuse(refused, at_once, counts);
+                }
             }
         }
         again
@@ -258,6 +272,19 @@ impl State {
         ))
     }
 
+    /// `95 to images@1f3870be274f, 5 to images-2.wasm`: by what serves, else by what is to serve.
+    fn shares_in_words(&self, owner: &Owner) -> String {
+        let slots = self.owners().remove(owner).unwrap_or_default();
+        let wanted = slots.iter().filter(|slot| slot.unwanted.is_none());
+        let share = |slot: &&Slot| {
+            let file = || slot.wanted.source.file.display().to_string();
+            let serving = slot.serving.as_ref();
+            let name = serving.map_or_else(file, |serving| serving.plugin.version.to_string());
+            format!("{} to {name}", slot.wanted.weight)
+        };
+        wanted.map(share).collect::<Vec<_>>().join(", ")
+    }
+
     /// Refused ones are to be tried again.
     pub(crate) fn forget_refusals(&mut self) {
         for slot in self.slots.values_mut().filter(|slot| slot.refused.is_some()) {
@@ -314,13 +341,13 @@ impl Slot {
         true
     }
 
-    fn refuse(&mut self, why: String, conflict: bool, quietly: bool, counts: &Counts) {
-        let told = self.refused.as_ref().is_some_and(|refused| conflict && refused.why == why);
-        if !quietly && !told {
+    fn refuse(&mut self, refused: Refused, quietly: bool, counts: &Counts) {
+        let told = |former: &Refused| refused.conflict && former.why == refused.why;
+        if !quietly && !self.refused.as_ref().is_some_and(told) {
             let serving = self.serving.as_ref().map(|serving| &serving.plugin.version);
-            counts.tell(&Happening::Refused { why: &why, serving });
+            counts.tell(&Happening::Refused { refused: &refused, serving });
         }
-        self.refused = Some(Refused { why, at: Timestamp::now(), conflict });
+        self.refused = Some(refused);
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) struct PluginTable {
     /// Versions that share its messages, the established one first. Empty: there is only one.
     pub(crate) versions: Vec<Version>,
     pub(crate) prefix: Option<String>,
-    /// What its file's content must hash to, in hexadecimal.
+    /// What its file's content must hash to, in hexadecimal; versions have their own.
     pub(crate) sha256: Option<String>,
     /// Full task name and the function that gets it.
     pub(crate) names: Vec<(String, String)>,
@@ -41,6 +41,8 @@ pub(crate) struct Version {
     pub(crate) source: PathBuf,
     /// Its share of the messages, beside the weights of the others.
     pub(crate) weight: u32,
+    /// What its content must hash to, in hexadecimal.
+    pub(crate) sha256: Option<String>,
 }
 
 /// Reads the table `[plugins.<name>]`.
@@ -55,13 +57,7 @@ pub(super) fn read(table: &Table<'_, '_>, name: &str) -> Result<PluginTable, Fau
         match key {
             "source" => plugin.source = Some(table.plain(Kind::Path, key, value)?.into()),
             "versions" => plugin.versions = versions(table, key, value)?,
-            "sha256" => {
-                let text = table.plain(Kind::Text, key, value)?;
-                let wrong = |why: String| {
-                    table.source.fault(&value.span(), format!("`{}`: {why}", table.path(key)))
-                };
-                plugin.sha256 = Some(values::sha256(&text).map_err(wrong)?);
-            }
+            "sha256" => plugin.sha256 = Some(sha256(table, key, value)?),
             "prefix" => plugin.prefix = Some(table.plain(Kind::Text, key, value)?),
             "names" => {
                 let names = table.table(value, key)?;
@@ -89,6 +85,16 @@ pub(super) fn read(table: &Table<'_, '_>, name: &str) -> Result<PluginTable, Fau
     Ok(plugin)
 }
 
+fn sha256<'a, 'i>(
+    table: &Table<'a, 'i>,
+    key: &str,
+    value: &'a Spanned<DeValue<'i>>,
+) -> Result<String, Fault> {
+    let text = table.plain(Kind::Text, key, value)?;
+    let wrong = |why| table.source.fault(&value.span(), format!("`{}`: {why}", table.path(key)));
+    values::sha256(&text).map_err(wrong)
+}
+
 /// `[{ source = "a.wasm", weight = 95 }, …]`
 fn versions<'a, 'i>(
     table: &Table<'a, 'i>,
@@ -101,14 +107,18 @@ fn versions<'a, 'i>(
     let DeValue::Array(items) = value.get_ref() else {
         return Err(table.wrong_type(value, key, value.get_ref(), "an array of tables").help(help));
     };
-    if let Some((source, _)) = table.entries.get_key_value("source") {
-        let what = format!("`{}` beside `{}`", table.path("source"), table.path(key));
-        return Err(table.source.fault(&source.span(), what).help("keep one of them"));
+    for (other, help) in
+        [("source", "keep one of them"), ("sha256", "put it into the braces of its version")]
+    {
+        if let Some((found, _)) = table.entries.get_key_value(other) {
+            let what = format!("`{}` beside `{}`", table.path(other), table.path(key));
+            return Err(table.source.fault(&found.span(), what).help(help));
+        }
     }
     let mut versions: Vec<Version> = Vec::new();
     for item in items {
         let item = table.table(item, key)?;
-        item.check_keys(&["source", "weight"], &[])?;
+        item.check_keys(&["source", "weight", "sha256"], &[])?;
         let text = |name: &str, kind| match item.entries.get(name) {
             Some(value) => item.plain(kind, name, value),
             None => Err(fault(format!("a version in `{}` has no `{name}`", table.path(key)))),
@@ -119,7 +129,8 @@ fn versions<'a, 'i>(
         if versions.iter().any(|version| version.source == source) {
             return Err(fault(format!("{} is there twice", source.display())));
         }
-        versions.push(Version { source, weight });
+        let pin = item.entries.get("sha256").map(|pin| sha256(&item, "sha256", pin)).transpose()?;
+        versions.push(Version { source, weight, sha256: pin });
     }
     match versions.iter().any(|version| version.weight > 0) {
         true => Ok(versions),

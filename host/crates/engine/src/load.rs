@@ -81,6 +81,7 @@ pub struct Plugin {
 #[error("plugin `{}` {what}{}", file.display(), help_line(help))]
 pub struct LoadError {
     file: PathBuf,
+    digest: Option<String>,
     what: String,
     help: Option<String>,
 }
@@ -93,6 +94,11 @@ impl LoadError {
     /// The file that was refused.
     pub fn file(&self) -> &Path {
         &self.file
+    }
+
+    /// The SHA-256 of what was in it, in hexadecimal, if it could be read.
+    pub fn digest(&self) -> Option<&str> {
+        self.digest.as_deref()
     }
 }
 
@@ -165,15 +171,22 @@ pub(crate) type Refusal = (String, Option<String>);
 const LARGEST_FILE: u64 = 512 << 20;
 
 pub(crate) fn load(shared: &Arc<Shared>, source: &PluginSource) -> Result<Plugin, LoadError> {
+    let mut digest = None;
     // A compiler that panics on a hostile file must not take the worker with it.
-    let loaded = catch_unwind(AssertUnwindSafe(|| try_load(shared, source)));
+    let loaded = catch_unwind(AssertUnwindSafe(|| try_load(shared, source, &mut digest)));
     let loaded = loaded.unwrap_or_else(|_| Err(("makes the compiler fail".to_owned(), None)));
-    loaded.map_err(|(what, help)| LoadError { file: source.file.clone(), what, help })
+    loaded.map_err(|(what, help)| LoadError { file: source.file.clone(), digest, what, help })
 }
 
-fn try_load(shared: &Arc<Shared>, source: &PluginSource) -> Result<Plugin, Refusal> {
+/// Tells the content's digest as soon as it is known, whatever becomes of it.
+fn try_load(
+    shared: &Arc<Shared>,
+    source: &PluginSource,
+    seen: &mut Option<String>,
+) -> Result<Plugin, Refusal> {
     let bytes = read(&source.file)?;
     let digest = hex(&Sha256::digest(&bytes));
+    *seen = Some(digest.clone());
     source.trust.check(&source.file, &bytes, &digest)?;
     is_component(&bytes)?;
     let metered = policies(source).any(|policy| policy.sandbox.fuel.is_some());
