@@ -293,3 +293,19 @@ fn sockets_are_counted() {
     let desk = Desk::granting(&format!("config = {{ a = \"b\" }}, sockets = [\"tcp://{place}\"]"));
     desk.gives("hold", &[&place, "10000"], "50");
 }
+
+#[test]
+fn what_goes_over_sockets_is_counted_and_limited() {
+    let place = format!("127.0.0.1:{}", echo());
+    let granting = |limit: &str| {
+        let allow = format!("config = {{ a = \"b\" }}, sockets = [\"tcp://{place}\"]");
+        Desk::granting(&format!("{allow} }}\nlimits = {{ request-bytes = \"{limit}\""))
+    };
+    let enough = granting("12B");
+    enough.gives("dial", &[&place], "HELLO");
+    let bill = text(&enough.invoke("dial", &[&place]));
+    let row = bill.lines().find(|line| line.contains("request-bytes")).unwrap_or_default();
+    assert!(row.contains("12"), "{bill}");
+    granting("11B").refuses("dial", &[&place], "");
+    granting("5B").refuses("dial", &[&place], "");
+}

@@ -86,12 +86,10 @@ impl Meter {
     }
 
     /// Counts a request before it is sent.
-    #[allow(dead_code, reason = "nothing is granted yet that sends any")]
     pub(crate) fn request(&self) -> Result<(), Exceeded> {
         self.requests.claim(1, "requests")
     }
 
-    #[allow(dead_code, reason = "nothing is granted yet that sends any")]
     /// Counts bytes of a request, its answer or a socket, before they are passed on.
     pub(crate) fn request_bytes(&self, bytes: u64) -> Result<(), Exceeded> {
         self.request_bytes.claim(bytes, "bytes over the network")

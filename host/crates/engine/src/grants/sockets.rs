@@ -1,5 +1,9 @@
 //! TCP connections to granted places: to addresses that a granted name was found to have, in this
-//! run, and to addresses that the grant spells out. Nobody listens.
+//! run, and to addresses that the grant spells out. Nobody listens. What goes over a connection
+//! counts like what goes over `wasi:http`.
+
+mod calls;
+mod counted;
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -12,7 +16,7 @@ use wasmtime_wasi::WasiCtxView;
 use wasmtime_wasi::p2::bindings::sockets::network::{
     self, ErrorCode, HostNetwork, IpAddressFamily, Network,
 };
-use wasmtime_wasi::p2::bindings::sockets::tcp_create_socket;
+use wasmtime_wasi::p2::bindings::sockets::{tcp, tcp_create_socket};
 use wasmtime_wasi::p2::{SocketError, SocketResult, TcpSocket};
 use wasmtime_wasi::sockets::{SocketAddrUse, WasiSocketsView};
 
@@ -64,6 +68,7 @@ impl HasData for HasSockets {
 }
 
 pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    tcp::add_to_linker::<State, HasSockets>(linker, |state| Sockets(state))?;
     tcp_create_socket::add_to_linker::<State, HasSockets>(linker, |state| Sockets(state))
 }
 
