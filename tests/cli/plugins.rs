@@ -1,10 +1,13 @@
 //! Components that load and components that do not.
 
 use std::fs;
+use std::path::PathBuf;
 
+use umbel_harness::eventually::eventually;
 use umbel_harness::paths;
 
-use crate::{folder, put, umbel};
+use crate::embedded::worker;
+use crate::{SOON, folder, put, umbel};
 
 /// A component that imports the function `open` of an interface that nobody knows.
 fn asks_for_something_unknown() -> Vec<u8> {
@@ -21,6 +24,28 @@ fn asks_for_something_unknown() -> Vec<u8> {
     bytes.extend([10, import.len() as u8]);
     bytes.extend(import);
     bytes
+}
+
+#[test]
+fn what_a_killed_worker_kept_for_its_runs_is_swept_at_the_next_start() {
+    let folder = folder("cache = 'cache'\n[plugins.tasks]\nallow = { scratch = '1MiB' }\n");
+    let here = folder.path();
+    put(here, "tasks", "tasks");
+    let kept = || -> Vec<PathBuf> {
+        let entries = fs::read_dir(here.join("cache")).expect("the cache is there").flatten();
+        let named = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().contains("scratch");
+        entries.filter(named).map(|entry| entry.path()).collect()
+    };
+    let mut killed = worker(here, &[]);
+    let left = kept().pop().expect("a folder for its runs");
+    fs::create_dir(left.join("run-1")).expect("it is writable");
+    umbel(here, &["check", "plugins/tasks.wasm"]).said(&["granted scratch"]);
+    assert!(left.join("run-1").exists(), "others leave alone what a living worker has");
+    killed.kill();
+    let _worker = worker(here, &[]);
+    let swept = || (!left.exists()).then_some(()).ok_or_else(|| format!("{:?}", kept()));
+    eventually("it is gone", SOON, swept);
+    assert_eq!(kept().len(), 1, "the new worker's own");
 }
 
 #[test]

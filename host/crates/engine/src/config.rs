@@ -159,6 +159,9 @@ impl Shared {
         let runtime = guest_runtime(config.threads).map_err(|e| config.too_much(e.to_string()))?;
         let ticker = Ticker::start().map_err(|e| config.too_much(e.to_string()))?;
         ticker.add(plain.engine.clone());
+        if let Some(folder) = config.scratch.clone() {
+            runtime.spawn_blocking(move || grants::sweep(&folder));
+        }
         Ok(Self {
             ticker,
             plain,

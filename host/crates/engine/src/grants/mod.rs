@@ -7,13 +7,13 @@ mod http;
 mod imports;
 mod lookup;
 mod quota;
+mod scratch;
 mod sockets;
 mod stream;
 
 use std::path::Path;
 use std::sync::Arc;
 
-use tempfile::TempDir;
 use umbel_task::grants::{Access, Grants};
 use umbel_task::runner::Source;
 use wasmtime::component::Linker;
@@ -34,6 +34,7 @@ use sockets::Pins;
 pub(crate) use imports::granted;
 pub use lookup::Resolver;
 pub(crate) use lookup::System;
+pub(crate) use scratch::sweep;
 
 /// Where a guest finds the run's own directory.
 const SCRATCH: &str = "/tmp";
@@ -44,7 +45,7 @@ pub(crate) struct Granted {
     resolver: Arc<dyn Resolver>,
     config: WasiConfigVariables,
     /// Holds the runs' own directories.
-    scratch: Option<TempDir>,
+    scratch: Option<scratch::Folder>,
 }
 
 /// What one run has opened of it.
@@ -84,7 +85,10 @@ impl Granted {
                 return Err((what, Some("make it, or correct `dirs` in its `allow`".to_owned())));
             }
         }
-        let scratch = grants.scratch.map(|_| private_folder(folder)).transpose()?;
+        let scratch = grants.scratch.map(|_| scratch::Folder::new(folder)).transpose();
+        let scratch = scratch.map_err(|why| {
+            (format!("was granted scratch space, but there is none: {why}"), None)
+        })?;
         let config = grants.config.iter().map(|(key, value)| (key.clone(), value.clone()));
         Ok(Self { config: config.collect(), grants, resolver, scratch })
     }
@@ -145,20 +149,6 @@ impl Granted {
     pub(crate) fn resolver(&self) -> &Arc<dyn Resolver> {
         &self.resolver
     }
-}
-
-/// A new folder that only this user can look into; gone with the plugin version.
-fn private_folder(within: Option<&Path>) -> Result<TempDir, Refusal> {
-    use std::os::unix::fs::PermissionsExt;
-
-    let mut builder = tempfile::Builder::new();
-    let only_us = std::fs::Permissions::from_mode(0o700);
-    builder.prefix("umbel-scratch-").permissions(only_us);
-    let made = match within {
-        Some(folder) => builder.tempdir_in(folder),
-        None => builder.tempdir(),
-    };
-    made.map_err(|why| (format!("was granted scratch space, but there is none: {why}"), None))
 }
 
 /// Bytes of randomness one host call may ask for.
