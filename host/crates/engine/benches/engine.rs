@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use tokio_util::sync::CancellationToken;
@@ -54,27 +55,87 @@ const CRUNCH: &str = r#"(component
     (func (export "crunch") (param "rounds" u32) (result s64)
         (canon lift (core func $i "crunch"))))"#;
 
-/// The same work with and without counting its fuel.
-fn metering(criterion: &mut Criterion) {
+/// Turn by turn with and without counting its fuel, so that whatever else the machine does befalls
+/// both. What is compared is the CPU time of each pair.
+const PAIRS: usize = 300;
+
+/// What counting fuel costs: of guests that only compute, whose every block is counted, by far the
+/// most; one that calls the host or is short pays less.
+fn metering(_: &mut Criterion) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
     let engine = Engine::new(&EngineConfig::default()).expect("the engine starts");
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let file = folder.path().join("crunch.wasm");
-    std::fs::write(&file, wat::parse_str(CRUNCH).expect("it is WAT")).expect("it can be written");
-    let call = Call { args: vec![Value::Int(5_000_000)], ..Call::default() };
-    for (name, fuel) in [("off", None), ("counted", Some(u64::MAX))] {
-        let mut source = PluginSource::file(&file);
-        source.policy.sandbox.fuel = fuel;
-        let plugin = engine.load(&source).unwrap_or_else(|e| panic!("{e}"));
-        let task = plugin.tasks.first().expect("it has a task");
-        criterion.bench_function(&format!("crunch, fuel {name}"), |bencher| {
-            bencher.to_async(&runtime).iter(|| async {
-                let stop = CancellationToken::new();
-                let ended = task.run_here(call.clone(), Arc::new(Silent), stop).await;
-                assert!(matches!(ended.outcome, Outcome::Done(_)), "{ended:?}");
-            });
+    let crunch = folder.path().join("crunch.wasm");
+    let component = wat::parse_str(CRUNCH).expect("it is WAT");
+    std::fs::write(&crunch, component).expect("it can be written");
+    let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../target/plugins");
+    let text = Value::Text("the quick brown fox jumps over the lazy dog ".repeat(20_000));
+    for (name, file, function, arg) in [
+        ("a tight loop", crunch, "crunch", Value::Int(5_000_000)),
+        ("text counted in JavaScript", plugins.join("text.wasm"), "count", text),
+    ] {
+        if !file.exists() {
+            continue;
+        }
+        let [off, counted] = [None, Some(u64::MAX)].map(|fuel| {
+            let mut source = PluginSource::file(&file);
+            source.policy.sandbox.fuel = fuel;
+            source.policy.sandbox.time = Duration::from_secs(60);
+            let plugin = engine.load(&source).unwrap_or_else(|e| panic!("{e}"));
+            let task = plugin.tasks.iter().find(|task| task.signature().function == function);
+            task.unwrap_or_else(|| panic!("no {function}")).clone()
         });
+        let call = Call { args: vec![arg], ..Call::default() };
+        let cpu = |task: &Arc<LoadedTask>| {
+            let run = task.run_here(call.clone(), Arc::new(Silent), CancellationToken::new());
+            let ended = runtime.block_on(run);
+            assert!(matches!(ended.outcome, Outcome::Done(_)), "{ended:?}");
+            ended.cost.cpu.as_secs_f64()
+        };
+        let mut pairs: Vec<(f64, f64)> = (0..PAIRS).map(|_| (cpu(&off), cpu(&counted))).collect();
+        pairs.sort_by(|one, other| (one.1 / one.0).total_cmp(&(other.1 / other.0)));
+        let ratio = |at: usize| pairs[at].1 / pairs[at].0;
+        let (low, middle, high) = (ratio(PAIRS / 4), ratio(PAIRS / 2), ratio(PAIRS * 3 / 4));
+        println!(
+            "fuel, {name}: counting takes {middle:.3} times the CPU time (quartiles {low:.3} and \
+             {high:.3}; {:.1} ms without)",
+            pairs[PAIRS / 2].0 * 1e3
+        );
     }
+}
+
+/// Computes until it is stopped.
+const LOOP: &str = r#"(component
+    (core module $m (func (export "spin") (loop $on (br $on))))
+    (core instance $i (instantiate $m))
+    (func (export "spin") (canon lift (core func $i "spin"))))"#;
+
+/// How late a guest that never ends is ended.
+fn lateness(_: &mut Criterion) {
+    const RUNS: usize = 200;
+    const LIMIT: Duration = Duration::from_micros(21_500);
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
+    let engine = Engine::new(&EngineConfig::default()).expect("the engine starts");
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let file = folder.path().join("spin.wasm");
+    std::fs::write(&file, wat::parse_str(LOOP).expect("it is WAT")).expect("it can be written");
+    let mut source = PluginSource::file(&file);
+    source.policy.sandbox.time = LIMIT;
+    let plugin = engine.load(&source).unwrap_or_else(|e| panic!("{e}"));
+    let task = plugin.tasks.first().expect("it has a task");
+    let late = |_| {
+        let run = task.run(Call::default(), Arc::new(Silent), CancellationToken::new());
+        let ended = runtime.block_on(run);
+        assert!(matches!(ended.outcome, Outcome::OverLimit(..)), "{ended:?}");
+        ended.cost.wall.saturating_sub(LIMIT).as_secs_f64() * 1e3
+    };
+    let mut late: Vec<f64> = (0..RUNS).map(late).collect();
+    late.sort_by(f64::total_cmp);
+    println!(
+        "time limit: noticed {:.2} ms late in the median, {:.2} ms in the 99th percentile",
+        late[RUNS / 2],
+        late[RUNS * 99 / 100]
+    );
 }
 
 fn runs(criterion: &mut Criterion) {
@@ -108,5 +169,5 @@ fn runs(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, runs, metering);
+criterion_group!(benches, runs, metering, lateness);
 criterion_main!(benches);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::runtime::{Handle, RuntimeFlavor};
 use umbel_task::outcome::{Failure, Kind, Limit, Outcome};
 use umbel_task::policy::Sandbox;
 use umbel_value::Value;
@@ -15,11 +16,35 @@ use crate::limits::MemoryLimit;
 use crate::meter::Exceeded;
 use crate::run::Stopped;
 use crate::shape::{Complaint, Give};
-use crate::size::json_size;
+use crate::size::{json_size, least_json_size};
 use crate::value::{Bad, json, lift, lift_side};
 
 /// What a function gave, as the task's end.
 pub(crate) fn returned(give: &Give, val: Option<Val>, output: u64) -> (Outcome, u64) {
+    let least = least_size(give, val.as_ref());
+    if least > output {
+        return (Outcome::OverLimit(Limit::Output(output), None), least);
+    }
+    if least < LARGE || Handle::current().runtime_flavor() != RuntimeFlavor::MultiThread {
+        return converted(give, val, output);
+    }
+    // The other runs of this thread go on elsewhere meanwhile.
+    tokio::task::block_in_place(|| converted(give, val, output))
+}
+
+/// Bytes of JSON that take a while to make a value of.
+const LARGE: u64 = 256 << 10;
+
+/// How large what is stored of it is at the least.
+fn least_size(give: &Give, val: Option<&Val>) -> u64 {
+    match (give, val) {
+        (Give::Value(_), Some(val)) => least_json_size(val),
+        (Give::Result { .. }, Some(Val::Result(Ok(Some(val))))) => least_json_size(val),
+        _ => 0,
+    }
+}
+
+fn converted(give: &Give, val: Option<Val>, output: u64) -> (Outcome, u64) {
     let outcome = match (give, val) {
         (Give::Nothing, _) => Ok(Outcome::Done(Value::Null)),
         (Give::Value(shape), Some(val)) => lift(val, shape).map(Outcome::Done),

@@ -170,11 +170,12 @@ fn store(core: &Core, state: State) -> Store<State> {
 }
 
 /// Bytes one host call or one result may copy out of a guest, so that none takes long. An item of a
-/// result's list costs what its box takes on the host's side.
+/// result's list costs what its box takes on the host's side; more items than fit into the result as
+/// JSON are refused before one of them is looked at.
 fn host_call_bytes(core: &Core) -> u64 {
     let output = core.policy.sandbox.output;
-    let times = if core.function.give.holds_lists() { size_of::<Val>() as u64 } else { 1 };
-    output.saturating_mul(times).saturating_add(1 << 20)
+    let boxes = (core.function.give.half_boxes() * size_of::<Val>() / 2) as u64;
+    output.saturating_mul(boxes.max(1)).saturating_add(1 << 20)
 }
 
 /// Called from inside a computing guest once a tick.
@@ -217,7 +218,7 @@ async fn watch<T>(
     let mut closed = pin!(shared.closed.cancelled());
     let mut time_up = pin!(tokio::time::sleep_until(deadlines.next().into()));
     poll_fn(|cx| {
-        let running = shared.ticker.running();
+        let running = shared.ticker.running(deadlines.next());
         cpu.begin();
         let polled = call.as_mut().poll(cx);
         cpu.end();

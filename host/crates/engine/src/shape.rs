@@ -128,17 +128,35 @@ impl Parameter {
 }
 
 impl Shape {
-    fn holds_lists(&self) -> bool {
+    /// Boxes of the host's that a byte of JSON may stand for, in halves; `0,` is the shortest item.
+    fn half_boxes(&self) -> usize {
         match self {
-            Self::Bytes | Self::List(_) | Self::FixedList(..) => true,
-            Self::Tuple(shapes) => shapes.iter().any(Self::holds_lists),
-            Self::Record(fields) => fields.iter().any(|field| field.shape.holds_lists()),
-            Self::Variant(cases) => {
-                cases.iter().filter_map(|case| case.shape.as_ref()).any(Self::holds_lists)
-            }
-            Self::Option(inner) => inner.holds_lists(),
-            Self::Result(ok, err) => [ok, err].into_iter().flatten().any(|s| s.holds_lists()),
-            _ => false,
+            // Three bytes are four in base64.
+            Self::Bytes => 2,
+            Self::List(item) | Self::FixedList(item, _) => item.nested().max(item.half_boxes()),
+            other => other.parts().into_iter().map(Self::half_boxes).max().unwrap_or(0),
+        }
+    }
+
+    /// Boxes within each other of which JSON shows one.
+    fn nested(&self) -> usize {
+        let parts = || self.parts().into_iter().map(Self::nested).max().unwrap_or(1);
+        match self {
+            Self::List(_) | Self::FixedList(..) => 1,
+            Self::Option(_) => 1 + parts(),
+            _ => parts(),
+        }
+    }
+
+    /// The shapes it is made of.
+    fn parts(&self) -> Vec<&Shape> {
+        match self {
+            Self::List(inner) | Self::FixedList(inner, _) | Self::Option(inner) => vec![&**inner],
+            Self::Tuple(shapes) => shapes.iter().collect(),
+            Self::Record(fields) => fields.iter().map(|field| &field.shape).collect(),
+            Self::Variant(cases) => cases.iter().filter_map(|case| case.shape.as_ref()).collect(),
+            Self::Result(ok, err) => [ok, err].into_iter().flatten().map(AsRef::as_ref).collect(),
+            _ => Vec::new(),
         }
     }
 
@@ -188,17 +206,18 @@ impl Shape {
 }
 
 impl Give {
-    /// True if a list is anywhere in it: the host holds each item in a box of its own.
-    pub(crate) fn holds_lists(&self) -> bool {
+    /// How many halves of a box the host may need for one byte of the result as JSON: each item of a
+    /// list has a box of its own.
+    pub(crate) fn half_boxes(&self) -> usize {
         match self {
-            Self::Nothing => false,
-            Self::Value(shape) => shape.holds_lists(),
+            Self::Nothing => 0,
+            Self::Value(shape) => shape.half_boxes(),
             Self::Result { ok, err } => {
                 let complaint = match err {
-                    Complaint::Other(shape) => shape.holds_lists(),
-                    Complaint::Nothing | Complaint::Text | Complaint::Ending(_) => false,
+                    Complaint::Other(shape) => shape.half_boxes(),
+                    Complaint::Nothing | Complaint::Text | Complaint::Ending(_) => 0,
                 };
-                complaint || ok.as_ref().is_some_and(Shape::holds_lists)
+                ok.as_ref().map_or(0, Shape::half_boxes).max(complaint)
             }
         }
     }
@@ -208,6 +227,31 @@ impl Give {
         match self {
             Self::Nothing | Self::Result { ok: None, .. } => "None".to_owned(),
             Self::Value(shape) | Self::Result { ok: Some(shape), .. } => shape.python(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_costs_what_its_shortest_items_do() {
+        let list = |item| Shape::List(Box::new(item));
+        let option = |inner| Shape::Option(Box::new(inner));
+        for (shape, expected) in [
+            (Shape::U64, 0),
+            (Shape::Text, 0),
+            (option(Shape::U8), 0),
+            (Shape::Bytes, 2),
+            (list(Shape::U64), 1),
+            (list(list(Shape::U64)), 1),
+            (list(Shape::Bytes), 2),
+            (list(option(Shape::U8)), 2),
+            (list(Shape::Tuple(vec![option(option(Shape::U8))])), 3),
+            (Shape::Tuple(vec![Shape::U8, list(Shape::Bool)]), 1),
+        ] {
+            assert_eq!(shape.half_boxes(), expected, "{shape:?}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! How long a value is as JSON, without writing it.
 
 use umbel_value::Value;
+use wasmtime::component::Val;
 
 /// Bytes of a value as JSON text.
 pub(crate) fn json_size(value: &Value) -> u64 {
@@ -32,6 +33,30 @@ pub(crate) fn json_size(value: &Value) -> u64 {
     }
 }
 
+/// No more bytes than the value of these boxes has as JSON text: told without making the value.
+pub(crate) fn least_json_size(val: &Val) -> u64 {
+    let between = |count: usize| 2 + count.saturating_sub(1) as u64;
+    match val {
+        Val::U64(n) => n.checked_ilog10().map_or(1, |log| u64::from(log) + 1),
+        Val::S64(n) => digits(*n),
+        Val::U32(n) => digits((*n).into()),
+        Val::S32(n) => digits((*n).into()),
+        // Bytes: three are four in base64.
+        Val::List(items) if matches!(items.first(), Some(Val::U8(_))) => items.len() as u64,
+        Val::List(items) | Val::FixedLengthList(items) | Val::Tuple(items) => {
+            between(items.len()) + items.iter().map(least_json_size).sum::<u64>()
+        }
+        Val::Record(fields) => {
+            let field = |(name, val): &(String, Val)| name.len() as u64 + 3 + least_json_size(val);
+            between(fields.len()) + fields.iter().map(field).sum::<u64>()
+        }
+        Val::Option(Some(val)) | Val::Variant(_, Some(val)) => least_json_size(val),
+        Val::Result(Ok(Some(val)) | Err(Some(val))) => least_json_size(val),
+        // Text may be JSON that has a shorter spelling.
+        _ => 1,
+    }
+}
+
 fn digits(n: i64) -> u64 {
     let sign = u64::from(n < 0);
     sign + n.unsigned_abs().checked_ilog10().map_or(1, |log| u64::from(log) + 1)
@@ -51,8 +76,10 @@ fn text_size(text: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::json_size;
-    use umbel_value::{Map, Value};
+    use super::*;
+    use crate::shape::{Case, Field, Shape};
+    use crate::value::lift;
+    use umbel_value::Map;
 
     #[test]
     fn the_size_is_that_of_the_text() {
@@ -81,6 +108,42 @@ mod tests {
             let value = Value::Bytes(vec![255; length]);
             let (counted, real) = (json_size(&value), value.to_json().len() as u64);
             assert!(counted >= real && counted <= real + 4, "{length}: {counted} for {real}");
+        }
+    }
+
+    #[test]
+    fn the_least_size_is_never_more_than_the_size() {
+        let list = |item| Shape::List(Box::new(item));
+        let text = |text: &str| Val::String(text.to_owned());
+        let name = |name: &str| name.to_owned();
+        let record = Shape::Record(vec![Field {
+            name: name("a-b"),
+            key: name("a_b"),
+            shape: Shape::Option(Box::new(Shape::F64)),
+        }]);
+        let variant = Shape::Variant(vec![Case { name: name("c"), shape: Some(Shape::Bool) }]);
+        let result = Shape::Result(None, Some(Box::new(Shape::Char)));
+        let given = |val| Val::Option(Some(Box::new(val)));
+        for (val, shape) in [
+            (Val::U64(u64::MAX), Shape::U64),
+            (Val::S64(i64::MIN), Shape::S64),
+            (Val::U32(0), Shape::U32),
+            (Val::List(vec![Val::U64(0); 3]), list(Shape::U64)),
+            (Val::List(vec![]), list(Shape::U64)),
+            (Val::List(vec![Val::U8(255); 100]), Shape::Bytes),
+            (Val::Tuple(vec![text("\"1\""), text("  1 ")]), {
+                Shape::Tuple(vec![Shape::Text, Shape::Json])
+            }),
+            (Val::Record(vec![(name("a-b"), given(Val::Float64(0.5)))]), record.clone()),
+            (Val::Record(vec![(name("a-b"), Val::Option(None))]), record),
+            (Val::Variant(name("c"), Some(Box::new(Val::Bool(true)))), variant),
+            (Val::Result(Err(Some(Box::new(Val::Char('x'))))), result),
+            (Val::Enum(name("e")), Shape::Enum(vec![name("e")])),
+            (Val::Flags(vec![]), Shape::Flags(vec![name("f")])),
+        ] {
+            let least = least_json_size(&val);
+            let real = lift(val, &shape).ok().map(|value| json_size(&value));
+            assert!(real.is_some_and(|real| least <= real), "{least} for {real:?}: {shape:?}");
         }
     }
 }

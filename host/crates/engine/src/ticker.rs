@@ -1,13 +1,16 @@
-//! The epoch's clock: a thread that interrupts running guests so that they yield. It sleeps for
-//! good while no guest runs.
+//! The epoch's clock: a thread that interrupts running guests so that they yield, once in a while
+//! and when the time of one of them is up. It sleeps for good while no guest runs.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// How long a guest runs before it makes room for another one, and how late a limit is noticed.
+/// How long a guest runs before it makes room for another one.
 pub(crate) const TICK: Duration = Duration::from_millis(4);
+
+/// Between two ticks, however many guests end one after the other.
+const SHORTEST: Duration = Duration::from_micros(250);
 
 /// Ticks without a guest before the thread parks. Waking it costs a system call.
 const LINGER: u32 = 25;
@@ -22,10 +25,12 @@ pub(crate) struct Ticker {
     handle: Mutex<Option<JoinHandle<()>>>,
 }
 
-#[derive(Default)]
 struct Shared {
     /// Guests on a thread right now; one that sleeps is not.
     running: AtomicUsize,
+    /// When the time of the first of them is up, in nanoseconds after `start`.
+    due: AtomicU64,
+    start: Instant,
     /// Whose epochs it raises.
     engines: Mutex<Vec<wasmtime::Engine>>,
     parked: AtomicBool,
@@ -37,7 +42,7 @@ pub(crate) struct Running<'a>(&'a Ticker);
 
 impl Ticker {
     pub(crate) fn start() -> std::io::Result<Self> {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared::new());
         let theirs = shared.clone();
         let handle =
             thread::Builder::new().name("umbel-ticker".to_owned()).spawn(move || theirs.tick())?;
@@ -49,7 +54,9 @@ impl Ticker {
         self.shared.engines().push(engine);
     }
 
-    pub(crate) fn running(&self) -> Running<'_> {
+    /// A guest computes from now on, until `due` at the latest.
+    pub(crate) fn running(&self, due: Instant) -> Running<'_> {
+        self.shared.due.fetch_min(self.shared.nanos(due), Ordering::SeqCst);
         let before = self.shared.running.fetch_add(1, Ordering::SeqCst);
         if before == 0 && self.shared.parked.load(Ordering::SeqCst) {
             self.thread.unpark();
@@ -69,6 +76,28 @@ impl Ticker {
 }
 
 impl Shared {
+    fn new() -> Self {
+        Self {
+            running: AtomicUsize::new(0),
+            due: AtomicU64::new(u64::MAX),
+            start: Instant::now(),
+            engines: Mutex::default(),
+            parked: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
+        }
+    }
+
+    fn nanos(&self, at: Instant) -> u64 {
+        let since = at.saturating_duration_since(self.start);
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Until the next tick.
+    fn pause(&self) -> Duration {
+        let left = self.due.load(Ordering::SeqCst).saturating_sub(self.nanos(Instant::now()));
+        Duration::from_nanos(left).clamp(SHORTEST, TICK)
+    }
+
     fn engines(&self) -> MutexGuard<'_, Vec<wasmtime::Engine>> {
         self.engines.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -96,7 +125,9 @@ impl Shared {
                 self.parked.store(false, Ordering::SeqCst);
                 idle = 0;
             }
-            thread::sleep(TICK);
+            thread::sleep(self.pause());
+            // Whoever runs yields at this tick, and says again until when.
+            self.due.store(u64::MAX, Ordering::SeqCst);
             self.engines().iter().for_each(wasmtime::Engine::increment_epoch);
         }
     }
