@@ -5,11 +5,15 @@ use std::io::Cursor;
 use std::path::Path;
 
 use minisign::KeyPair;
+use rustix::process::{Pid, Signal, kill_process};
+use umbel_harness::eventually::eventually;
 use umbel_harness::paths;
+use umbel_harness::process::Process;
 use umbel_harness::rabbitmq::RabbitMq;
 
 use crate::embedded::worker;
-use crate::{command, folder, put, run, umbel};
+use crate::hardening::{children, compilers};
+use crate::{SOON, command, folder, put, run, umbel};
 
 /// A number as binaries spell it.
 fn number(mut value: usize) -> Vec<u8> {
@@ -111,6 +115,94 @@ fn the_broker_is_answered_while_plugins_compile() {
     assert!(!log.contains("lost the broker"), "{log}");
 }
 
+fn kill(pid: i32) {
+    let pid = Pid::from_raw(pid).expect("no process has the number 0");
+    kill_process(pid, Signal::KILL).expect("it lives");
+}
+
+/// The process that is started in the place of `former` by the same one.
+fn successor(parent: i32, former: i32) -> i32 {
+    eventually("another one is started", SOON, || match children(parent)[..] {
+        [pid] if pid != former => Ok(pid),
+        ref other => Err(format!("{other:?}")),
+    })
+}
+
+/// Kills whatever a helper compiles in until the worker believes that a file does not load.
+fn kill_children(helper: i32, worker: &Process, file: &str) {
+    let told = format!("{file}` was being compiled by a process that somebody killed");
+    eventually("it is given up", SOON, || {
+        for child in children(helper) {
+            // One may have ended by itself.
+            let _ = kill_process(Pid::from_raw(child).expect("a number"), Signal::KILL);
+        }
+        worker.log().contains(&told).then_some(()).ok_or_else(|| worker.log())
+    });
+}
+
+#[test]
+fn a_worker_outlives_the_death_of_whoever_compiles_for_it() {
+    let folder = folder("[compile]\ntime = '60s'\n");
+    let here = folder.path();
+    put(here, "tasks", "tasks");
+    let mut worker = worker(here, &[]);
+    let [guard, helper] = compilers(worker.pid());
+
+    kill(helper);
+    put(here, "images", "images");
+    worker.await_log("plugin images@", SOON);
+
+    let helper = successor(guard, helper);
+    fs::write(here.join("plugins/bomb.wasm"), huge_table()).expect("it is writable");
+    kill_children(helper, &worker, "bomb.wasm");
+
+    fs::write(here.join("plugins/another.wasm"), huge_table()).expect("it is writable");
+    eventually("it compiles", SOON, || {
+        children(helper).first().map(drop).ok_or_else(|| worker.log())
+    });
+    kill(helper);
+    worker.await_log("the process that compiles plugins has died; another one tries", SOON);
+    let helper = successor(guard, helper);
+    kill_children(helper, &worker, "another.wasm");
+
+    kill(guard);
+    kill(helper);
+    put(here, "text", "text");
+    worker.await_log("text.wasm` cannot be compiled: the process that does it has been", SOON);
+    umbel(here, &["call", "tasks.add", "2", "3", "--wait", "--timeout", "20s"]).said(&["5\n"]);
+}
+
+#[test]
+fn a_component_is_validated_before_its_interfaces_are_read() {
+    // The reader of interfaces panics at the first, which is valid, and would make room for four
+    // gigabytes at the second.
+    let misnamed =
+        wat::parse_str("(component (import \"c:c/c\" (func)))").expect("it is spelt well");
+    let endless = [b"\0asm\x0d\0\x01\0".as_slice(), &[2], &number(0xffff_ffff), &[1]].concat();
+    let folder = folder("");
+    let here = folder.path();
+    put(here, "tasks", "tasks");
+    let kinds = [
+        ("misnamed", &misnamed, "has interfaces that cannot be read", "wasm-tools component wit"),
+        ("endless", &endless, "cannot be compiled", "wasm-tools validate"),
+    ];
+    for (name, content, what, help) in kinds {
+        let file = format!("plugins/{name}.wasm");
+        fs::write(here.join(&file), content).expect("it is writable");
+        let said = [&*file, what, "help: ", help];
+        umbel(here, &["check", &file]).refused(1, &said);
+        umbel(here, &["invoke", &file, "task"]).refused(1, &said);
+    }
+    let mut worker = worker(here, &["--keep-going"]);
+    for (name, _, what, _) in kinds {
+        let log = worker.log();
+        assert!(log.contains(&format!("{name}.wasm` {what}")), "{log}");
+    }
+    fs::write(here.join("plugins/late.wasm"), endless).expect("it is writable");
+    worker.await_log("late.wasm` cannot be compiled", SOON);
+    umbel(here, &["call", "tasks.add", "2", "3", "--wait", "--timeout", "20s"]).said(&["5\n"]);
+}
+
 #[test]
 fn a_pinned_plugin_is_taken_with_that_content_alone() {
     let pin = "0".repeat(64);
@@ -124,6 +216,25 @@ fn a_pinned_plugin_is_taken_with_that_content_alone() {
     fs::write(here.join("umbel.toml"), format!("[plugins.tasks]\nsha256 = '{digest}'\n"))
         .expect("it is writable");
     umbel(here, &["check", "plugins/tasks.wasm"]).said(&["tasks.add"]);
+    // Of versions, each has its own.
+    put(here, "text", "text");
+    let versions = |text_is: &str| {
+        let pinned = |file: &str, digest: &str| {
+            format!("{{ source = 'plugins/{file}.wasm', weight = 1, sha256 = '{digest}' }}")
+        };
+        let both = [pinned("tasks", digest), pinned("text", text_is)].join(", ");
+        fs::write(here.join("umbel.toml"), format!("[plugins.tasks]\nversions = [{both}]\n"))
+            .expect("it is writable");
+    };
+    versions(&pin);
+    umbel(here, &["check", "plugins/tasks.wasm"]).said(&["tasks.add"]);
+    umbel(here, &["check", "plugins/text.wasm"]).refused(1, &["text.wasm", "is pinned"]);
+    versions("abc");
+    umbel(here, &["tasks"]).refused(2, &["umbel.toml:2", "64 hexadecimal digits"]);
+    let versions = "versions = [{ source = 'plugins/tasks.wasm', weight = 1 }]";
+    let beside = format!("[plugins.tasks]\n{versions}\nsha256 = '{pin}'\n");
+    fs::write(here.join("umbel.toml"), beside).expect("it is writable");
+    umbel(here, &["tasks"]).refused(2, &["umbel.toml:3", "`plugins.tasks.sha256` beside"]);
     let configured = "[plugins.tasks]\nsha256 = 'abc'\n";
     fs::write(here.join("umbel.toml"), configured).expect("it is writable");
     umbel(here, &["tasks"]).refused(2, &["umbel.toml:2", "64 hexadecimal digits"]);

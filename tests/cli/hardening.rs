@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 
+use umbel_harness::eventually::eventually;
 use umbel_harness::process::Process;
 
 use crate::embedded::worker;
@@ -34,8 +35,18 @@ fn is_hardened(pid: i32) {
     }
 }
 
+/// The guard and the helper: the two processes that a worker compiles with while it does not.
+pub(crate) fn compilers(worker: i32) -> [i32; 2] {
+    let only_child = |pid: i32| {
+        let one = || <[i32; 1]>::try_from(children(pid)).map_err(|many| format!("{many:?}"));
+        eventually("one process that compiles", SOON, one)[0]
+    };
+    let guard = only_child(worker);
+    [guard, only_child(guard)]
+}
+
 /// The processes that this one started.
-fn children(pid: i32) -> Vec<i32> {
+pub(crate) fn children(pid: i32) -> Vec<i32> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("the process lives");
     let lists = tasks.flatten().flat_map(|task| fs::read_to_string(task.path().join("children")));
     let children: Vec<String> = lists.collect();
@@ -72,10 +83,9 @@ fn a_worker_started_as_root_with_a_user_is_that_user_and_gives_up_the_rest() {
     assert!(log.contains(", seccomp\n"), "{log}");
     umbel(here, &["call", "tasks.add", "2", "3", "--wait", "--timeout", "20s"]).said(&["5\n"]);
     is_hardened(worker.pid());
-    let helpers = children(worker.pid());
-    assert_eq!(helpers.len(), 1, "one process that compiles");
-    helpers.iter().for_each(|pid| is_hardened(*pid));
-    for status in helpers.iter().chain([&worker.pid()]).flat_map(|pid| threads(*pid)) {
+    let compilers = compilers(worker.pid());
+    compilers.iter().for_each(|pid| is_hardened(*pid));
+    for status in compilers.iter().chain([&worker.pid()]).flat_map(|pid| threads(*pid)) {
         assert_eq!(field(&status, "Uid:"), ["65534"; 4], "{status}");
         assert_eq!(field(&status, "Gid:"), ["65534"; 4], "{status}");
         assert_eq!(field(&status, "Groups:"), ["65534"], "{status}");
@@ -89,16 +99,18 @@ fn a_worker_is_hardened_unless_told_otherwise() {
     put(folder.path(), "tasks", "tasks");
     let hardened = worker(folder.path(), &["-n", "one@%h"]);
     is_hardened(hardened.pid());
-    let helper = children(hardened.pid());
-    assert_eq!(helper.len(), 1, "one process that compiles");
-    let inherited = fs::read(format!("/proc/{}/environ", helper[0])).expect("it lives");
-    assert_eq!(String::from_utf8_lossy(&inherited), "", "nothing of our environment");
+    let compilers = compilers(hardened.pid());
+    for pid in compilers {
+        let inherited = fs::read(format!("/proc/{pid}/environ")).expect("it lives");
+        assert_eq!(String::from_utf8_lossy(&inherited), "", "nothing of our environment");
+    }
     drop(hardened);
-    let gone = || match Path::new(&format!("/proc/{}/task", helper[0])).exists() {
-        true => Err("it lives".to_owned()),
+    let gone = || match compilers.iter().any(|pid| Path::new(&format!("/proc/{pid}/exe")).exists())
+    {
+        true => Err("one lives".to_owned()),
         false => Ok(()),
     };
-    umbel_harness::eventually::eventually("the helper ends with its worker", SOON, gone);
+    eventually("what compiles ends with its worker", SOON, gone);
 
     let off = worker(folder.path(), &["-n", "two@%h", "--hardening", "off"]);
     assert!(off.log().contains(".> hardening:   off"), "{}", off.log());
@@ -112,12 +124,22 @@ fn a_worker_is_hardened_unless_told_otherwise() {
 
 #[test]
 fn a_worker_reads_its_own_plugins_through_links_but_no_other_file() {
-    let folder = folder("");
-    let elsewhere = tempfile::tempdir().expect("a temporary folder can be made");
-    let outside = elsewhere.path().join("real.wasm");
-    fs::copy(umbel_harness::paths::plugin("tasks"), &outside).expect("it can be copied");
-    let link = folder.path().join("plugins/tasks.wasm");
-    std::os::unix::fs::symlink(&outside, link).expect("a link can be made");
-    let worker = worker(folder.path(), &[]);
-    assert!(worker.log().contains("tasks.add"), "{}", worker.log());
+    let (folder, elsewhere) = (folder(""), [0, 1].map(|_| tempfile::tempdir()));
+    let elsewhere = elsewhere.map(|folder| folder.expect("a temporary folder can be made"));
+    let link = |at: usize, name: &str| {
+        let outside = elsewhere[at].path().join("real.wasm");
+        fs::copy(umbel_harness::paths::plugin("tasks"), &outside).expect("it can be copied");
+        let link = folder.path().join("plugins").join(name);
+        std::os::unix::fs::symlink(&outside, link).expect("a link can be made");
+    };
+    link(0, "tasks.wasm");
+    let mut worker = worker(folder.path(), &[]);
+    let log = worker.log();
+    assert!(log.contains("tasks.add"), "{log}");
+    // Where no plugin was when the worker gave up the rest, it cannot read one now.
+    link(1, "late.wasm");
+    match log.contains(", no landlock") {
+        true => worker.await_log("late.wasm", SOON),
+        false => worker.await_log("late.wasm` cannot be read: Permission denied", SOON),
+    }
 }

@@ -1,11 +1,13 @@
-//! Compiling untrusted components in processes of their own. A helper that is started before this
-//! process gives up starting any starts one for each component and ends it when its time is over.
+//! Compiling untrusted components in processes of their own. A helper starts one for each component
+//! and ends it when its time is over; a guard, started before this process gives up starting any,
+//! starts another helper if one dies.
 
 mod child;
+mod guard;
 mod helper;
 
 use std::fs::File;
-use std::io::{self, IoSlice, Read, Seek, Write};
+use std::io::{self, ErrorKind, IoSlice, Read, Seek, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -41,6 +43,7 @@ impl Limits {
 }
 
 /// What these processes are called on the command line, where nobody else calls them.
+const GUARD: &str = "compiling-guard";
 const HELPER: &str = "compiling-helper";
 const CHILD: &str = "compiling-child";
 
@@ -48,6 +51,7 @@ const CHILD: &str = "compiling-child";
 pub(crate) fn carry_out() -> Option<ExitCode> {
     let mut args = std::env::args().skip(1);
     match args.next()?.as_str() {
+        GUARD => Some(guard::run()),
         HELPER => Some(helper::run()),
         CHILD => Some(child::run(&args.next()?)),
         _ => None,
@@ -78,27 +82,27 @@ struct Ending {
     trouble: Option<String>,
 }
 
-/// The helper, as the worker has it. Ends with it.
+/// The helper, as the worker has it: whoever listens at the socket at the moment. Ends with it.
 #[derive(Debug)]
 pub(crate) struct Helper {
     /// `None` only while it is dropped.
     socket: Option<OwnedFd>,
-    process: Mutex<Child>,
+    guard: Mutex<Child>,
     limits: Limits,
 }
 
-/// Starts the helper.
+/// Starts the guard, which starts the helper.
 pub(crate) fn start(limits: Limits) -> anyhow::Result<Helper> {
     let begin = || -> io::Result<Helper> {
         let (ours, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-        let process = program(HELPER)
+        let guard = program(GUARD)
             .stdin(theirs)
             .stdout(Stdio::null())
             // Signals of a terminal are not for it: it ends when its socket closes.
             .process_group(0)
             .spawn()?;
-        Ok(Helper { socket: Some(ours), process: Mutex::new(process), limits })
+        Ok(Helper { socket: Some(ours), guard: Mutex::new(guard), limits })
     };
     begin().context("cannot start the process that compiles plugins")
 }
@@ -113,29 +117,55 @@ fn program(name: &str) -> Command {
 impl Drop for Helper {
     fn drop(&mut self) {
         self.socket = None;
-        let process = self.process.get_mut().unwrap_or_else(PoisonError::into_inner);
-        // It takes its children with it, so this does not wait for a compilation.
-        let _ = process.wait();
+        let guard = self.guard.get_mut().unwrap_or_else(PoisonError::into_inner);
+        // The helper takes its children with it, so this does not wait for a compilation.
+        let _ = guard.wait();
     }
 }
 
+/// How often an order is given again because the helper died over it.
+const AGAIN: usize = 2;
+
 impl Compiler for Helper {
     fn compile(&self, component: &[u8], target: &Target) -> Result<Product, Rejected> {
-        let trouble = |e: io::Error| Rejected {
-            what: format!("cannot be compiled: the process that does it: {e}"),
-            help: Some("start the worker again".to_owned()),
-        };
         let order = Order { target: target.clone(), limits: self.limits };
-        let mut input = memory_file("component").map_err(trouble)?;
-        input.write_all(component).and_then(|()| input.rewind()).map_err(trouble)?;
-        let code = memory_file("code").map_err(trouble)?;
-        let said = memory_file("said").map_err(trouble)?;
-        let ending = self.carry_out(&order, [&input, &code, &said]).map_err(trouble)?;
-        judge(&ending, &self.limits, code, said)
+        for _ in 0..AGAIN {
+            match self.once(component, &order) {
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                    tracing::warn!("the process that compiles plugins has died; another one tries");
+                }
+                done => return done.unwrap_or_else(|error| Err(trouble(&error))),
+            }
+        }
+        self.once(component, &order).unwrap_or_else(|error| Err(trouble(&error)))
+    }
+}
+
+/// No helper, or none that answers.
+fn trouble(error: &io::Error) -> Rejected {
+    let why = match error.kind() {
+        ErrorKind::UnexpectedEof => "dies again and again".to_owned(),
+        ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => "has been killed".to_owned(),
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => "does not answer".to_owned(),
+        _ => format!("cannot be used: {error}"),
+    };
+    Rejected {
+        what: format!("cannot be compiled: the process that does it {why}"),
+        help: Some("what is loaded goes on serving; start the worker again".to_owned()),
     }
 }
 
 impl Helper {
+    /// Gives the order to whoever listens; the error is about the helper, not the component.
+    fn once(&self, component: &[u8], order: &Order) -> io::Result<Result<Product, Rejected>> {
+        let mut input = memory_file("component")?;
+        input.write_all(component)?;
+        input.rewind()?;
+        let (code, said) = (memory_file("code")?, memory_file("said")?);
+        let ending = self.carry_out(order, [&input, &code, &said])?;
+        Ok(judge(&ending, &self.limits, code, said))
+    }
+
     fn carry_out(&self, order: &Order, files: [&File; HANDLES - 1]) -> io::Result<Ending> {
         let (ours, theirs) = UnixStream::pair()?;
         ours.set_read_timeout(Some(self.limits.wall() + Duration::from_secs(10)))?;
@@ -151,7 +181,7 @@ impl Helper {
         let mut answer = Vec::new();
         (&ours).read_to_end(&mut answer)?;
         if answer.is_empty() {
-            return Err(io::Error::other("it has ended"));
+            return Err(ErrorKind::UnexpectedEof.into());
         }
         Ok(serde_json::from_slice(&answer)?)
     }
@@ -180,8 +210,10 @@ fn judge(
         }
         return Ok(Product { code, report: words });
     }
+    // What a reader said when it failed comes first.
+    let last = words.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
     if ending.code == Some(1)
-        && let Ok(rejected) = serde_json::from_slice(&words)
+        && let Ok(rejected) = serde_json::from_slice(last)
     {
         return Err(rejected);
     }
@@ -190,6 +222,12 @@ fn judge(
     if ending.late || ending.signal == Some(out_of_time) {
         let what = format!("takes longer to compile than {}", show_duration(limits.time));
         return refused(what, raise("time"));
+    }
+    if ending.signal == Some(libc::SIGKILL) {
+        let help =
+            "if the machine ran out of memory: lower `memory` in [compile]; then send SIGHUP";
+        let what = "was being compiled by a process that somebody killed".to_owned();
+        return refused(what, Some(help.to_owned()));
     }
     let exhausted = ["memory allocation of", "os error 11)", "os error 12)", "SizeOverflow"];
     let too_large = ending.signal == Some(libc::SIGXFSZ) || words.contains("os error 27)");
@@ -234,11 +272,15 @@ mod tests {
                     if the plugin is to be trusted, raise `time` in [compile]";
         let memory = "takes more memory to compile than 1GiB; \
                       if the plugin is to be trusted, raise `memory` in [compile]";
+        let killed = "was being compiled by a process that somebody killed; if the machine ran out \
+                      of memory: lower `memory` in [compile]; then send SIGHUP";
         for (code, signal, late, words, expected) in [
             (Some(0), None, false, "{}", "fine: {}"),
             (Some(1), None, false, r#"{"what":"is odd","help":null}"#, "is odd; "),
+            (Some(1), None, false, "panicked\n{\"what\":\"is odd\",\"help\":null}", "is odd; "),
             (None, Some(libc::SIGKILL), true, "", time),
             (None, Some(libc::SIGXCPU), false, "", time),
+            (None, Some(libc::SIGKILL), false, "", killed),
             (None, Some(libc::SIGABRT), false, "memory allocation of 9 bytes failed\n", memory),
             (None, Some(libc::SIGXFSZ), false, "", memory),
             (Some(101), None, false, "a\nb\x1b\n", "makes the compiler fail: exit code 101 b; "),

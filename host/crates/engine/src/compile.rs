@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::MemfdFlags;
@@ -73,9 +74,12 @@ pub fn compile(
     })?;
     code.write_all(&compiled).map_err(|e| internal(&e))?;
     drop(compiled);
-    let description = describe(component).map_err(|e| Rejected {
-        what: format!("has exports that cannot be read: {e}"),
-        help: None,
+    // It is valid by now; what is not would keep the reader busy for minutes.
+    let description = catch_unwind(AssertUnwindSafe(|| describe(component)));
+    let description = description.unwrap_or_else(|_| Err("the reader fails".to_owned()));
+    let description = description.map_err(|e| Rejected {
+        what: format!("has interfaces that cannot be read: {e}"),
+        help: Some("look at them with `wasm-tools component wit`".to_owned()),
     })?;
     let report = Report { engine: fingerprint(&engine), description };
     serde_json::to_vec(&report).map_err(|e| internal(&e))
