@@ -16,6 +16,7 @@ use umbel_engine::{
 
 use crate::compiling::Helper;
 use crate::fault::Fault;
+use crate::keyvalue::Stores;
 use crate::out::Progress;
 use crate::settings::{Origin, PluginTable, Settings, nearest};
 
@@ -193,6 +194,7 @@ pub(crate) fn engine(
         scratch: cache.clone(),
         cache,
         compiler: Some(Arc::new(compiler)),
+        keyvalue: Some(Arc::new(Stores::default())),
         concurrency: u32::try_from(concurrency).unwrap_or(u32::MAX),
         ceiling: Ceiling { memory: ceiling.memory.max(ROOM), ..ceiling },
         ..EngineConfig::default()

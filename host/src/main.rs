@@ -4,6 +4,7 @@ mod cli;
 mod compiling;
 mod fault;
 mod hardening;
+mod keyvalue;
 mod loading;
 mod out;
 mod pidfile;

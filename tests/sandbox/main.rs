@@ -4,6 +4,7 @@ mod crowd;
 mod endings;
 mod fetching;
 mod granted;
+mod keeping;
 mod memory;
 mod neighbours;
 mod scene;
@@ -24,6 +25,7 @@ const GUESTS: &[(&str, fn())] = &[
     ("lies", endings::a_result_that_is_no_json_is_a_failure),
     ("loops", endings::looping_for_ever_ends_at_the_time_limit),
     ("poses", endings::a_guest_cannot_choose_the_class_that_a_client_makes),
+    ("pries", keeping::a_store_that_is_not_granted_names_the_line_that_would_allow_it),
     ("reaches", granted::an_import_that_is_not_granted_names_the_line_that_would_allow_it),
     ("recurses", endings::endless_recursion_is_a_trap_that_says_so),
     ("remembers", memory::nothing_is_left_of_an_earlier_run),

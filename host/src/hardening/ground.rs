@@ -67,6 +67,9 @@ pub(crate) fn of_worker(
             let given = if dir.access == Access::Read { &mut *read } else { &mut ground.write };
             given.push(dir.host.clone());
         }
+        let store = source.grants.keyvalue.as_ref();
+        let store = store.and_then(|granted| Address::parse(&granted.url).ok());
+        read.extend(store.iter().flat_map(files_of));
     }
     read.push(settings.config_file.clone());
     read.extend(around(&settings.config_file));

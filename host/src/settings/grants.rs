@@ -5,7 +5,9 @@ use std::str::FromStr;
 
 use toml::Spanned;
 use toml::de::DeValue;
+use umbel_task::grants::keyvalue::KeyValueGrant;
 use umbel_task::grants::{Access, DirGrant, Grants};
+use umbel_transport::address::{Address, Scheme};
 
 use super::file::Table;
 use super::policy::Changes;
@@ -49,13 +51,16 @@ const POLICY: &[(&str, &str, Kind)] = &[
 ];
 
 const REST: &[&str] =
-    &["http", "sockets", "private", "dirs", "scratch", "env", "config", "coarse-clock"];
-
-const NOT_YET: &[(&str, &str)] =
-    &[("keyvalue", "`allow.keyvalue` is not supported by this version")];
+    &["http", "sockets", "private", "dirs", "scratch", "env", "config", "keyvalue", "coarse-clock"];
 
 /// Bytes a run may add to a directory that it may write to, where nothing is said.
 const QUOTA: u64 = 64 << 20;
+
+/// Bytes of a value in a key-value store, where nothing is said.
+const MAX_VALUE: u64 = 1 << 20;
+
+/// What a bucket is called where nothing is said.
+const BUCKET: &str = "default";
 
 /// Reads the table `allow`.
 pub(super) fn read(
@@ -65,7 +70,7 @@ pub(super) fn read(
 ) -> Result<(), Fault> {
     let policy = POLICY.iter().map(|(name, ..)| *name);
     let known: Vec<&str> = REST.iter().copied().chain(policy).collect();
-    table.check_keys(&known, NOT_YET)?;
+    table.check_keys(&known, &[])?;
     for (name, value) in table.entries {
         let name = name.get_ref().as_ref();
         match POLICY.iter().find(|(known, ..)| *known == name) {
@@ -90,6 +95,7 @@ fn grant(
         "dirs" => given.dirs = dirs(table, name, value)?,
         "scratch" => given.scratch = Some(parsed(table, name, value, Kind::Size, units::size)?),
         "config" => given.config = pairs(&table.table(value, name)?)?,
+        "keyvalue" => given.keyvalue = Some(keyvalue(&table.table(value, name)?, value)?),
         "coarse-clock" => {
             let step = parsed(table, name, value, Kind::Duration, units::duration)?;
             given.coarse_clock = (!step.is_zero()).then_some(step);
@@ -135,6 +141,31 @@ fn pairs(table: &Table<'_, '_>) -> Result<Vec<(String, String)>, Fault> {
         Ok((name.to_string(), table.plain(Kind::Text, name.as_ref(), value)?))
     };
     entries.into_iter().map(pair).collect()
+}
+
+/// `{ url, prefix, buckets, max-value }`
+fn keyvalue(table: &Table<'_, '_>, at: &Spanned<DeValue<'_>>) -> Result<KeyValueGrant, Fault> {
+    table.check_keys(&["url", "prefix", "buckets", "max-value"], &[])?;
+    let needed = |key: &str| {
+        let what = || format!("`{}` is missing", table.path(key));
+        let help = "write keyvalue = { url = \"redis://HOST\", prefix = \"NAME\" }";
+        table.entries.get(key).ok_or_else(|| table.source.fault(&at.span(), what()).help(help))
+    };
+    let url = parsed(table, "url", needed("url")?, Kind::Url, |url| match Address::parse(url) {
+        Ok(address) if address.scheme == Scheme::Redis => Ok(url.to_owned()),
+        Ok(_) => Err("only Redis keeps keys and values for plugins".to_owned()),
+        Err(wrong) => Err(wrong.what),
+    })?;
+    let prefix = parsed(table, "prefix", needed("prefix")?, Kind::Text, str::parse)?;
+    let buckets = match table.entries.get("buckets") {
+        Some(value) => patterns(table, "buckets", value)?,
+        None => vec![BUCKET.parse().expect("it is a good name")],
+    };
+    let max_value = match table.entries.get("max-value") {
+        Some(value) => parsed(table, "max-value", value, Kind::Size, units::size)?,
+        None => MAX_VALUE,
+    };
+    Ok(KeyValueGrant { url, prefix, buckets, max_value })
 }
 
 fn dirs(

@@ -121,7 +121,7 @@ fn mistakes_are_named_with_their_place_and_a_way_out() {
 
 #[test]
 fn what_this_version_cannot_do_is_refused_and_not_ignored() {
-    for file in ["http = '0.0.0.0:80'", "[plugins.x]\nallow = { keyvalue = {} }"] {
+    for file in ["http = '0.0.0.0:80'", "policy = {}"] {
         let fault = settings(&[], &[], file).expect_err(file);
         assert!(fault.what.contains("not supported by this version"), "{file}: {fault}");
     }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use umbel_task::grants::keyvalue::KeyValueStores;
 use wasmtime::component::Linker;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
@@ -37,6 +38,8 @@ pub struct EngineConfig {
     pub ceiling: Ceiling,
     /// Who compiles. `None`: this process itself, which a hostile component can then exhaust.
     pub compiler: Option<Arc<dyn Compiler>>,
+    /// Where granted key-value stores come from. `None`: there are none.
+    pub keyvalue: Option<Arc<dyn KeyValueStores>>,
 }
 
 impl Default for EngineConfig {
@@ -48,6 +51,7 @@ impl Default for EngineConfig {
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             ceiling: Ceiling::default(),
             compiler: None,
+            keyvalue: None,
         }
     }
 }

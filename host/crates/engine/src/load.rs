@@ -194,8 +194,7 @@ fn try_load(
     let Compiled { component, description, from_cache } = compiled(&flavour, &bytes, &digest)?;
     drop(bytes);
     granted(&description.imports, source)?;
-    let folder = shared.config.scratch.as_deref();
-    let granted = Granted::new(source.grants.clone(), shared.resolver.clone(), folder)?;
+    let granted = Granted::new(source.grants.clone(), shared)?;
     let pre = flavour
         .linker
         .instantiate_pre(&component)

@@ -26,6 +26,8 @@ mod chords;
 mod delays;
 #[path = "redis/formats.rs"]
 mod formats;
+#[path = "redis/keyvalue.rs"]
+mod keyvalue;
 #[path = "redis/leases.rs"]
 mod leases;
 #[path = "redis/python.rs"]

@@ -44,6 +44,26 @@ fn every_grant_is_read() {
 }
 
 #[test]
+fn a_key_value_store_has_a_prefix_and_its_defaults() {
+    let read = |more: &str| {
+        let url = "redis://:secret@h/1";
+        let grants = granted(&format!("keyvalue = {{ url = '{url}', prefix = 'shop'{more} }}"));
+        let grants = grants.expect("a good file");
+        assert_eq!(grants.to_string(), "keyvalue:shop");
+        assert!(!format!("{grants:?}").contains("secret"), "{grants:?}");
+        let keyvalue = grants.keyvalue.expect("it was granted");
+        assert_eq!(keyvalue.url, url);
+        keyvalue
+    };
+    let usual = read("");
+    assert_eq!((usual.max_value, usual.buckets.len()), (1 << 20, 1));
+    assert!(usual.place("default").is_some() && usual.place("carts").is_none());
+    let own = read(", buckets = ['carts', 'seen'], max-value = '4KiB'");
+    assert_eq!((own.max_value, own.buckets.len()), (4 << 10, 2));
+    assert!(own.place("carts").is_some() && own.place("default").is_none());
+}
+
+#[test]
 fn nothing_is_granted_by_saying_nothing() {
     assert_eq!(granted("submit = ['x']").expect("a good file"), Default::default());
 }
@@ -70,6 +90,17 @@ fn a_wrong_grant_is_refused_with_its_place() {
         ("dirs = [{ host = '/d', quota = '1MiB' }]", "means nothing where nothing is written"),
         ("dirs = [{ host = '/d', mod = 'rw' }]", "unknown key `plugins.p.allow.dirs.mod`"),
         ("env = 'REGION'", "must be an array of texts"),
+        ("keyvalue = {}", ":2: `plugins.p.allow.keyvalue.url` is missing"),
+        ("keyvalue = 'redis://h'", "`plugins.p.allow.keyvalue` must be a table"),
+        ("keyvalue = { url = 'redis://h' }", "`plugins.p.allow.keyvalue.prefix` is missing"),
+        ("keyvalue = { url = 'redis://h', prefix = '' }", "keyvalue.prefix`: it is empty"),
+        ("keyvalue = { url = 'redis://h', prefix = 'a/b' }", "holds more than letters"),
+        ("keyvalue = { url = 'redis://h', prefix = 'a*' }", "holds more than letters"),
+        ("keyvalue = { url = 'amqp://h', prefix = 'a' }", "keyvalue.url`: only Redis keeps"),
+        ("keyvalue = { url = 'hidden', prefix = 'a' }", "keyvalue.url`: the URL has no scheme"),
+        ("keyvalue = { url = 'redis://h', prefix = 'a', buckets = [''] }", "it is empty"),
+        ("keyvalue = { url = 'redis://h', prefix = 'a', max-value = 5 }", "has no unit"),
+        ("keyvalue = { uri = 'redis://h' }", "unknown key `plugins.p.allow.keyvalue.uri`"),
         ("config = { a = 1 }", "`plugins.p.allow.config.a` must be text"),
     ] {
         let fault = granted(allow).expect_err(allow);

@@ -72,6 +72,13 @@ const GRANTS: &[Grant] = &[
         is_given: |source| !source.grants.http.is_empty(),
     },
     Grant {
+        package: "wasi:keyvalue",
+        interfaces: &["store", "atomics", "batch"],
+        versions: "0.2.0-draft",
+        line: "keyvalue = { url = \"redis://HOST\", prefix = \"NAME\" }",
+        is_given: |source| source.grants.keyvalue.is_some(),
+    },
+    Grant {
         package: "wasi:config",
         interfaces: &["store"],
         versions: "0.2.0",

@@ -5,13 +5,13 @@ mod clocks;
 mod files;
 mod http;
 mod imports;
+mod keyvalue;
 mod lookup;
 mod quota;
 mod scratch;
 mod sockets;
 mod stream;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use umbel_task::grants::{Access, Grants};
@@ -22,12 +22,14 @@ use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder};
 use wasmtime_wasi_config::{WasiConfig, WasiConfigVariables};
 
 use crate::capture::Journal;
+use crate::config::{EngineConfig, Shared};
 use crate::load::Refusal;
 use crate::meter::{Meter, OpenSocket};
 use crate::state::State;
 use clocks::Coarse;
 use files::Files;
 use http::Http;
+use keyvalue::Kept;
 use quota::Quota;
 use sockets::Pins;
 
@@ -46,6 +48,7 @@ pub(crate) struct Granted {
     config: WasiConfigVariables,
     /// Holds the runs' own directories.
     scratch: Option<scratch::Folder>,
+    keyvalue: Option<Arc<Kept>>,
 }
 
 /// What one run has opened of it.
@@ -55,6 +58,8 @@ pub(crate) struct Opened {
     pins: Arc<Pins>,
     /// Sockets that were open when they were last looked at.
     open: Vec<(u32, OpenSocket)>,
+    /// The operator was told that the store refused something.
+    told_of_store: bool,
 }
 
 /// Puts the interfaces that look at grants in the place of WASI's own.
@@ -64,6 +69,7 @@ pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
     sockets::add_to_linker(linker)?;
     lookup::add_to_linker(linker)?;
     http::add_to_linker(linker)?;
+    keyvalue::add_to_linker(linker)?;
     linker.allow_shadowing(false);
     wasmtime_wasi_config::add_to_linker(linker, |state| {
         state.meter.host_call();
@@ -73,11 +79,7 @@ pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
 
 impl Granted {
     /// Checks what can be checked before the first run.
-    pub(crate) fn new(
-        grants: Grants,
-        resolver: Arc<dyn Resolver>,
-        folder: Option<&Path>,
-    ) -> Result<Self, Refusal> {
+    pub(crate) fn new(grants: Grants, shared: &Shared) -> Result<Self, Refusal> {
         for dir in &grants.dirs {
             let about = std::fs::metadata(&dir.host);
             if !about.is_ok_and(|about| about.is_dir()) {
@@ -85,12 +87,16 @@ impl Granted {
                 return Err((what, Some("make it, or correct `dirs` in its `allow`".to_owned())));
             }
         }
-        let scratch = grants.scratch.map(|_| scratch::Folder::new(folder)).transpose();
+        let Shared { resolver, config: EngineConfig { scratch: folder, keyvalue, .. }, .. } =
+            shared;
+        let scratch = grants.scratch.map(|_| scratch::Folder::new(folder.as_deref())).transpose();
         let scratch = scratch.map_err(|why| {
             (format!("was granted scratch space, but there is none: {why}"), None)
         })?;
+        let keyvalue = Kept::of(&grants, keyvalue.as_deref())?;
         let config = grants.config.iter().map(|(key, value)| (key.clone(), value.clone()));
-        Ok(Self { config: config.collect(), grants, resolver, scratch })
+        let (config, resolver) = (config.collect(), resolver.clone());
+        Ok(Self { config, grants, resolver, scratch, keyvalue })
     }
 
     /// The surroundings of one run.
@@ -102,7 +108,7 @@ impl Granted {
         let Grants { env, coarse_clock, sockets, .. } = &self.grants;
         let http = Http::new(self.clone(), meter.clone(), journal.clone());
         let (files, pins, open) = (Files::default(), Arc::default(), Vec::new());
-        let mut opened = Opened { http, files, pins, open };
+        let mut opened = Opened { http, files, pins, open, told_of_store: false };
         let mut builder = WasiCtx::builder();
         builder
             .stdout(journal.stream(Source::Stdout))

@@ -3,6 +3,7 @@
 pub mod address;
 pub mod host;
 pub mod http;
+pub mod keyvalue;
 pub mod socket;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use self::address::{Network, is_public};
 use self::http::HttpPattern;
+use self::keyvalue::KeyValueGrant;
 use self::socket::SocketPattern;
 
 /// Everything one plugin was granted; nothing by default. All its tasks share it.
@@ -59,20 +61,6 @@ pub enum Access {
     Write {
         quota: u64,
     },
-}
-
-/// Keys under one prefix of one store.
-#[derive(Clone, PartialEq, Eq)]
-pub struct KeyValueGrant {
-    /// May hold a password.
-    pub url: String,
-    pub prefix: String,
-}
-
-impl fmt::Debug for KeyValueGrant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyValueGrant").field("prefix", &self.prefix).finish_non_exhaustive()
-    }
 }
 
 /// In few words, as the banner shows it: `http:cdn.example.com dirs:/data(ro) scratch`.

@@ -1,7 +1,7 @@
 //! A connection that comes back by itself, and what can be wrong with one.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::aio::{MultiplexedConnection, PubSub};
 use redis::{
@@ -25,6 +25,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an answer may take before the connection counts as dead. Long enough for a few large
 /// messages on a disk that must sync.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long a server that was not there is left alone by those who cannot wait for it.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Called for each push message of a connection, and when the connection ends.
 pub(super) type OnPush = Arc<dyn Fn(PushInfo) + Send + Sync>;
@@ -56,6 +59,8 @@ pub(super) struct Link {
 struct Reconnecting {
     backoff: Backoff,
     generation: u32,
+    /// When somebody who cannot wait last found nobody.
+    failed: Option<Instant>,
 }
 
 /// Why something did not work.
@@ -74,17 +79,22 @@ impl Link {
         master: Option<&str>,
         on_push: Option<OnPush>,
     ) -> Result<Link, Fault> {
-        let link = Link {
-            address: address.clone(),
-            servers: Servers::new(address, master)?,
-            on_push,
-            current: Mutex::new(None),
-            reconnecting: tokio::sync::Mutex::default(),
-            closed: CancellationToken::new(),
-        };
+        let link = Link { on_push, ..Link::later(address, master)? };
         let live = link.connect(0).await.map_err(fault)?;
         link.set(Some(live));
         Ok(link)
+    }
+
+    /// Connects when it is first needed.
+    pub(super) fn later(address: &Address, master: Option<&str>) -> Result<Link, Fault> {
+        Ok(Link {
+            address: address.clone(),
+            servers: Servers::new(address, master)?,
+            on_push: None,
+            current: Mutex::new(None),
+            reconnecting: tokio::sync::Mutex::default(),
+            closed: CancellationToken::new(),
+        })
     }
 
     /// The connection; waits, for ever if need be, until there is one. Cancel safe. Fails only when
@@ -100,6 +110,34 @@ impl Link {
             biased;
             () = self.closed.cancelled() => Err(Fault::Closed),
             live = self.reconnect() => live,
+        }
+    }
+
+    /// The connection, or what comes of one attempt to get it: for those who cannot wait for a
+    /// server. Cancel safe.
+    pub(super) async fn live_now(&self) -> Result<Live, Fault> {
+        if let Some(live) = self.current() {
+            return Ok(live);
+        }
+        let mut state = self.reconnecting.lock().await;
+        if let Some(live) = self.current() {
+            return Ok(live);
+        }
+        if state.failed.is_some_and(|at| at.elapsed() < PAUSE) {
+            return Err(Fault::Unreachable("it was not there a moment ago".into()));
+        }
+        match self.connect(state.generation.wrapping_add(1)).await {
+            Ok(live) => {
+                (state.generation, state.failed) = (live.generation, None);
+                info!(address = %self.address, "connected");
+                self.set(Some(live.clone()));
+                Ok(live)
+            }
+            Err(why) => {
+                state.failed = Some(Instant::now());
+                warn!(address = %self.address, error = %why, "cannot connect");
+                Err(fault(why))
+            }
         }
     }
 
