@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use umbel_engine::PluginSource;
 use umbel_task::grants::Access;
-use umbel_transport::address::{Address, Scheme};
+use umbel_transport::address::Scheme;
 
 use super::Ground;
 use crate::settings::{Settings, variable};
@@ -39,9 +39,6 @@ const SYSTEM: &[&str] = &[
     "/usr/share/pki",
     "/usr/share/zoneinfo",
 ];
-
-/// Options of a broker's URL that name files.
-const FILES_IN_URLS: &[&str] = &["ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_ca_path"];
 
 /// What a worker with these settings and plugins may touch. Makes the cache's folder, for what is
 /// not there cannot be given.
@@ -82,7 +79,9 @@ pub(crate) fn of_worker(
             // Its journals come and go beside it.
             ground.write.extend(around(Path::new(&address.path)));
         }
-        ground.read.extend(files_of(address));
+        // A certificate is renewed before it expires.
+        ground.read.extend(address.files().map(PathBuf::from));
+        ground.read.extend(address.files().filter_map(|file| around(Path::new(file))));
     }
     if let Some(pidfile) = &settings.pidfile {
         ground.remove.extend(around(pidfile));
@@ -92,10 +91,6 @@ pub(crate) fn of_worker(
         paths.dedup();
     }
     ground
-}
-
-fn files_of(address: &Address) -> impl Iterator<Item = PathBuf> {
-    FILES_IN_URLS.iter().filter_map(|name| address.query_value(name)).map(PathBuf::from)
 }
 
 /// The folder that a path is in, unless that is everything.

@@ -42,6 +42,16 @@ pub struct AddressError {
     pub help: String,
 }
 
+/// Query parameters that name a file with the authorities that a server's certificate is checked
+/// against.
+pub(crate) const AUTHORITIES: &[&str] = &["ca_certs", "ssl_ca_certs", "ca_cert", "cacertfile"];
+
+/// Query parameters that name a file with our own certificate.
+pub(crate) const CERTIFICATE: &[&str] = &["certfile", "ssl_certfile"];
+
+/// Query parameters that name a file with our certificate's key.
+pub(crate) const KEY: &[&str] = &["keyfile", "ssl_keyfile"];
+
 const FORMS: &str = "accepted forms: `amqp://user:password@host:5672/vhost`, `amqps://…`, \
      `redis://:password@host:6379/0`, `rediss://…`, \
      `sentinel://host:26379/0?master_name=mymaster`, `sqlite:///absolute/path`, \
@@ -89,6 +99,14 @@ impl Address {
     /// The last value of a query parameter.
     pub fn query_value(&self, name: &str) -> Option<&str> {
         self.query.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The files that any of its servers is dialled with.
+    pub fn files(&self) -> impl Iterator<Item = &str> {
+        let names = [AUTHORITIES, CERTIFICATE, KEY].concat();
+        // The first server's query has everybody's parameters in it.
+        let named = self.query.iter().filter(move |(key, _)| names.contains(&key.as_str()));
+        named.map(|(_, file)| file.as_str())
     }
 
     /// Only transports ask.

@@ -199,3 +199,21 @@ fn a_malformed_url_never_shows_its_password() {
         assert!(!shown.contains("SECRET"), "{url}: {error}");
     }
 }
+
+#[test]
+fn files_are_found_whichever_server_names_them() {
+    for (url, expected) in [
+        ("amqps://a//?ca_certs=/c.pem&heartbeat=5", &["/c.pem"][..]),
+        ("rediss://a/0?ssl_certfile=/a.pem&ssl_keyfile=/a.key", &["/a.pem", "/a.key"]),
+        ("amqps://a//?certfile=/a.pem;amqps://b//?cacertfile=/b.pem", &["/a.pem", "/b.pem"]),
+        ("redis://a/0", &[]),
+    ] {
+        let address = Address::parse(url).expect(url);
+        let mut files: Vec<&str> = address.files().collect();
+        files.dedup();
+        for file in expected {
+            assert!(files.contains(file), "{url}: {files:?}");
+        }
+        assert!(files.iter().all(|file| expected.contains(file)), "{url}: {files:?}");
+    }
+}

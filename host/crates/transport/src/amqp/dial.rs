@@ -8,17 +8,8 @@ use lapin::{Connection, ConnectionProperties};
 
 use super::connection::Link;
 use super::options::AmqpOptions;
-use crate::address::Address;
+use crate::address::{AUTHORITIES, Address, CERTIFICATE, KEY};
 use crate::broker::BrokerError;
-
-/// The query parameters that may name a file of certificates to trust.
-const AUTHORITIES: &[&str] = &["ca_certs", "ssl_ca_certs", "ca_cert", "cacertfile"];
-
-/// The query parameters that may name a file with our own certificate.
-const CERTIFICATE: &[&str] = &["certfile", "ssl_certfile"];
-
-/// The query parameters that may name a file with our certificate's key.
-const KEY: &[&str] = &["keyfile", "ssl_keyfile"];
 
 /// Dials the server in use.
 pub(super) async fn dial(link: &Link, purpose: &str) -> Result<Connection, BrokerError> {
