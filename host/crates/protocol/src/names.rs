@@ -82,8 +82,10 @@ pub struct ChordKeys {
     pub size: String,
     /// `<task id>:<score>` of each part that ended.
     pub recorded: String,
-    /// Who sends the body; [`CHORD_DONE`] once it was sent.
+    /// Which of Celery's workers sends the body; [`CHORD_DONE`] once it was sent by anybody.
     pub claim: String,
+    /// Which of our workers sends the body. Celery's do not know it.
+    pub ours: String,
 }
 
 /// What a chord's claim holds once its body was sent.
@@ -98,6 +100,7 @@ pub fn chord_keys(group: &str) -> ChordKeys {
         size: format!("{group}.s"),
         recorded: format!("{group}.d"),
         claim: format!("{group}.c"),
+        ours: format!("{group}.umbel"),
         group,
     }
 }

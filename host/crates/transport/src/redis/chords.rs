@@ -23,6 +23,10 @@ const LEAST_CLAIM: u64 = 5;
 const REMEMBERED: u64 = 300;
 
 /// The keys of a chord, in the order of the scripts.
+///
+/// Our claim has a key of its own: a worker of Celery that counts in a part while a claim of
+/// Celery's is held acknowledges it and thinks no more of it. Were the holder one of ours that died,
+/// and the part the one that had come back from it, then nobody would send the body.
 struct Keys {
     joined: String,
     added: String,
@@ -30,6 +34,7 @@ struct Keys {
     recorded: String,
     group: String,
     claim: String,
+    ours: String,
 }
 
 impl Keys {
@@ -42,18 +47,21 @@ impl Keys {
             recorded: store.prefixed(&keys.recorded),
             group: store.prefixed(&keys.group),
             claim: store.prefixed(&keys.claim),
+            ours: store.prefixed(&keys.ours),
         }
     }
 
-    fn in_order(&self) -> [&str; 6] {
-        [&self.joined, &self.added, &self.size, &self.recorded, &self.group, &self.claim]
+    fn in_order(&self) -> [&str; 7] {
+        let counted = [&self.joined, &self.added, &self.size, &self.recorded];
+        let [joined, added, size, recorded] = counted.map(String::as_str);
+        [joined, added, size, recorded, &self.group, &self.claim, &self.ours]
     }
 }
 
 pub(super) async fn begin(store: &RedisStore, group: &str, size: u32) -> Result<(), Fault> {
     let keys = Keys::new(store, group);
     let mut batch = new_batch();
-    batch.cmd("DEL").arg(&keys.claim);
+    batch.cmd("DEL").arg(&keys.claim).arg(&keys.ours);
     batch.cmd("SET").arg(&keys.size).arg(size);
     expire(&mut batch, &keys.size, chord_expires(store));
     store.commands(batch.atomic()).await.map(drop)

@@ -1,6 +1,7 @@
 -- Counts one part of a chord in, and claims the sending of its body when it is the last.
 --
--- KEYS: the parts, the number added later, the size, who was counted, the group, the claim
+-- KEYS: the parts, the number added later, the size, who was counted, the group, the claim of
+--       Celery's workers, our claim
 -- ARGV: task id, part, 1 if parts are in order, position, seconds to keep the chord (0: for ever),
 --       seconds to keep the group (0: for ever), seconds a claim holds, our token, what a finished
 --       claim says
@@ -32,8 +33,11 @@ local size = redis.call('GET', KEYS[3])
 if not size or ready ~= size + (redis.call('GET', KEYS[2]) or 0) then
   return 0
 end
-if redis.call('SET', KEYS[6], ARGV[8], 'NX', 'EX', ARGV[7]) then
+if redis.call('EXISTS', KEYS[6]) == 1 then
+  return 1
+end
+if redis.call('SET', KEYS[7], ARGV[8], 'NX', 'EX', ARGV[7]) then
   return 2
 end
 -- Claimed before, and the answer was lost on its way.
-return redis.call('GET', KEYS[6]) == ARGV[8] and 2 or 1
+return redis.call('GET', KEYS[7]) == ARGV[8] and 2 or 1

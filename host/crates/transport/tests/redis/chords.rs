@@ -83,10 +83,10 @@ async fn parts_are_counted_as_celery_counts_them() {
         };
         let results: Vec<_> = parts.into_iter().map(|part| part.result).collect();
         assert_eq!(results, [sent.result.clone(), Value::Int(7), Value::Int(8)]);
-        let (token, seconds): (String, i64) = (
-            client.get(&keys[5]).await.expect("answers"),
-            client.ttl(&keys[5]).await.expect("answers"),
-        );
+        assert!(!client.exists::<_, bool>(&keys[5]).await.expect("answers"), "it is Celery's");
+        let ours = format!("{}.umbel", keys[4]);
+        let (token, seconds): (String, i64) =
+            (client.get(&ours).await.expect("answers"), client.ttl(&ours).await.expect("answers"));
         assert_eq!(token, claim.token);
         assert!((5..=6).contains(&seconds), "a claim holds for {seconds} s");
 
@@ -95,7 +95,7 @@ async fn parts_are_counted_as_celery_counts_them() {
         assert_eq!(done, "done");
         let seconds: i64 = client.ttl(&keys[5]).await.expect("answers");
         assert!((299..=300).contains(&seconds), "{seconds} s");
-        for key in &keys[..4] {
+        for key in keys[..4].iter().chain([&ours]) {
             assert!(!client.exists::<_, bool>(key).await.expect("answers"), "{key} is left");
         }
     }
