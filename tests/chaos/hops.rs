@@ -74,7 +74,7 @@ struct OnRedis(RedisServer);
 
 impl Ground for OnRedis {
     fn fresh(&self, number: usize) -> (String, String) {
-        let url = self.0.url(u8::try_from(number).expect("few hops"));
+        let url = self.0.url(u8::try_from(number).expect("few deaths"));
         (format!("{url}?{LEASE}"), url)
     }
 }
@@ -83,7 +83,7 @@ struct OnRabbit(&'static RabbitMq, RedisServer);
 
 impl Ground for OnRabbit {
     fn fresh(&self, number: usize) -> (String, String) {
-        let results = self.1.url(u8::try_from(number).expect("few hops"));
+        let results = self.1.url(u8::try_from(number).expect("few deaths"));
         (self.0.url(&self.0.fresh_vhost()), results)
     }
 }
@@ -100,10 +100,12 @@ impl Ground for OnFile {
 fn at_every_hop(ground: &dyn Ground, acks: &str) {
     let hops = hops();
     let acknowledged = hops.iter().position(|hop| hop == ACKNOWLEDGED).expect("a hop of the path");
-    for (number, hop) in hops.iter().enumerate() {
+    let deaths = hops.iter().enumerate().flat_map(|hop| Canvas::ALL.map(|canvas| (hop, canvas)));
+    let deaths = deaths.filter(|((_, hop), canvas)| canvas.comes_by(hop));
+    for (number, ((place, hop), dies_of)) in deaths.enumerate() {
         let (broker, results) = ground.fresh(number);
-        let case = Case { broker, results, acks: acks.to_owned(), hop: hop.clone() };
-        case.check(acks == "early" && number >= acknowledged);
+        let case = Case { broker, results, acks: acks.to_owned(), hop: hop.clone(), dies_of };
+        case.check(acks == "early" && place >= acknowledged);
     }
 }
 
@@ -117,18 +119,40 @@ fn hops() -> Vec<String> {
     list.split(", ").map(|hop| hop.trim().to_owned()).collect()
 }
 
+/// What a worker dies of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Canvas {
+    /// A task with a callback and a next step.
+    Task,
+    /// The last part of a chord.
+    Part,
+}
+
+impl Canvas {
+    const ALL: [Canvas; 2] = [Canvas::Task, Canvas::Part];
+
+    /// Parts go their own way once they have run.
+    fn comes_by(self, hop: &str) -> bool {
+        match self {
+            Canvas::Task => hop != "claim",
+            Canvas::Part => ["store", "claim", "join"].contains(&hop),
+        }
+    }
+}
+
 /// One death.
 struct Case {
     broker: String,
     results: String,
     acks: String,
     hop: String,
+    dies_of: Canvas,
 }
 
 impl Case {
     fn check(&self, may_lose: bool) {
         let client = Client::open(&self.broker, &self.results);
-        let expected = client.send();
+        let expected = client.send(self.dies_of);
         let dying = format!("{}:{VICTIM}", self.hop);
         let mut first = self.worker().variable("UMBEL_DIE_AFTER", &dying).spawn();
         eventually(&format!("the worker dies after `{}`", self.hop), PATIENCE, || {
@@ -187,7 +211,7 @@ impl Case {
 impl std::fmt::Debug for Case {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let kind = self.broker.split(':').next().unwrap_or_default();
-        write!(f, "{kind}, {} acks, after `{}`", self.acks, self.hop)
+        write!(f, "{kind}, {} acks, after `{}` of a {:?}", self.acks, self.hop, self.dies_of)
     }
 }
 
@@ -242,8 +266,9 @@ impl Client {
         self.runtime.block_on(self.store.get(id)).expect("the store answers")
     }
 
-    /// Sends a task with a callback and a next step, and a chord with a part of each kind.
-    fn send(&self) -> Expected {
+    /// Sends a task with a callback and a next step, and a chord with a part of each kind; `first`
+    /// is what the worker is to die of.
+    fn send(&self, first: Canvas) -> Expected {
         let mut expected = BTreeMap::new();
         let mut want = |what, value: Value, victim| {
             let id = fresh_id();
@@ -256,10 +281,10 @@ impl Client {
         set(&mut task, "link", vec![link].into());
         set(&mut task, "chain", vec![next].into());
         let parts = vec![
-            signature(VICTIM, &[1, 2], &want("a part", 3.into(), true)),
             signature("tasks.add", &[5, 5], &want("another part", 10.into(), false)),
+            signature(VICTIM, &[1, 2], &want("a part", 3.into(), true)),
         ];
-        let sum: Value = vec![vec![Value::Int(3), Value::Int(10)].into()].into();
+        let sum: Value = vec![vec![Value::Int(10), Value::Int(3)].into()].into();
         let body = signature(ACCUMULATE, &[], &want("the body", sum, false));
         let chord = Value::from([
             ("task", Value::from(CHORD)),
@@ -269,8 +294,9 @@ impl Client {
             ("subtask_type", "chord".into()),
             ("immutable", false.into()),
         ]);
-        for canvas in [task, chord] {
-            self.apply(&canvas);
+        let canvases = if first == Canvas::Task { [task, chord] } else { [chord, task] };
+        for canvas in &canvases {
+            self.apply(canvas);
         }
         Expected(expected)
     }

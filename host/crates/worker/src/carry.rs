@@ -156,7 +156,7 @@ impl<'a> Carrier<'a> {
         }
     }
 
-    fn passed(&self, hop: Hop) {
+    pub(crate) fn passed(&self, hop: Hop) {
         self.worker.passed(hop, &self.message.task);
     }
 }

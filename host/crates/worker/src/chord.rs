@@ -2,6 +2,7 @@
 //! 5.4, 5.5).
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,10 +16,12 @@ use umbel_value::Value;
 
 use crate::carry::{Carrier, Halt, Work, chords, insist, pause};
 use crate::exception;
+use crate::hop::Hop;
 use crate::verdict::{self, Part};
 
-/// How long a claim is held while the body is sent.
-const SENDING: Duration = Duration::from_secs(60);
+/// How long a claim is held at a time while the body is sent: the chord of a worker that died waits
+/// no longer.
+const SENDING: Duration = Duration::from_secs(10);
 
 /// How long to wait for a result that a nested header names and no part brought.
 const LATE: Duration = Duration::from_secs(3);
@@ -103,7 +106,8 @@ impl<'c, 'a> Joining<'c, 'a> {
                 if !extended.await? {
                     return Ok(None);
                 }
-                match self.send_body(results).await {
+                self.carrier.passed(Hop::Claim);
+                match self.send_while_held(store, &claim, results).await {
                     Ok(()) => {
                         self.carrier.end_chord(&claim, true).await?;
                         return Ok(Some(Vec::new()));
@@ -119,6 +123,27 @@ impl<'c, 'a> Joining<'c, 'a> {
         let mut work: Vec<Work> = lost.into_iter().flat_map(Work::of_lost).collect();
         work.push(Work::EndChord(claim));
         Ok(Some(work))
+    }
+
+    async fn send_while_held(
+        &mut self,
+        store: &Arc<dyn ResultStore>,
+        claim: &Claim,
+        results: Vec<Value>,
+    ) -> Result<(), Halt> {
+        let mut sending = pin!(self.send_body(results));
+        loop {
+            tokio::select! {
+                biased;
+                sent = &mut sending => return sent,
+                () = tokio::time::sleep(SENDING / 2) => {
+                    // Whoever took it meanwhile sends the body as well, under the same id.
+                    if let Err(why) = store.extend_claim(claim, SENDING).await {
+                        warn!(%why, "a chord's claim is not extended");
+                    }
+                }
+            }
+        }
     }
 
     async fn send_body(&mut self, results: Vec<Value>) -> Result<(), Halt> {

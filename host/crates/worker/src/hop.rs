@@ -14,12 +14,14 @@ pub enum Hop {
     Judge,
     Publish,
     Store,
+    /// The body of a chord is this worker's to send.
+    Claim,
     Join,
     Settle,
 }
 
 impl Hop {
-    pub const ALL: [Hop; 10] = [
+    pub const ALL: [Hop; 11] = [
         Hop::Take,
         Hop::Decode,
         Hop::Admit,
@@ -28,6 +30,7 @@ impl Hop {
         Hop::Judge,
         Hop::Publish,
         Hop::Store,
+        Hop::Claim,
         Hop::Join,
         Hop::Settle,
     ];
@@ -42,6 +45,7 @@ impl Hop {
             Hop::Judge => "judge",
             Hop::Publish => "publish",
             Hop::Store => "store",
+            Hop::Claim => "claim",
             Hop::Join => "join",
             Hop::Settle => "settle",
         }
