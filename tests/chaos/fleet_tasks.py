@@ -11,9 +11,14 @@ app.conf.update(
     task_acks_late=True,
     task_reject_on_worker_lost=True,
     worker_prefetch_multiplier=1,
+    # Its connections tell the server whose they are.
+    redis_client_name=os.environ["PEER_NAME"],
 )
 if app.conf.broker_url.startswith("redis"):
-    app.conf.broker_transport_options = {"visibility_timeout": float(os.environ["PEER_LEASE"])}
+    app.conf.broker_transport_options = {
+        "visibility_timeout": float(os.environ["PEER_LEASE"]),
+        "client_name": os.environ["PEER_NAME"],
+    }
 
 
 @app.task(name="tasks.add")

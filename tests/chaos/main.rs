@@ -4,9 +4,11 @@ mod clock;
 mod fleet;
 mod hops;
 mod mixed;
+mod monitor;
 mod parked;
 mod plan;
 mod waits;
+mod witness;
 
 use umbel_harness::eventually::eventually;
 
