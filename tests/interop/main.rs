@@ -6,6 +6,7 @@ mod examples;
 mod malformed;
 mod mixed;
 mod scene;
+mod servers;
 mod stopping;
 
 macro_rules! cases {
@@ -88,6 +89,11 @@ mod redis_alone {
     }
 
     #[test]
+    fn what_the_drain_timeout_cuts_off_uses_up_a_retry_if_it_is_to() {
+        crate::stopping::what_the_drain_timeout_cuts_off_uses_up_a_retry_if_it_is_to(PAIR);
+    }
+
+    #[test]
     fn an_expired_task_is_revoked() {
         crate::endings::an_expired_task_is_revoked(PAIR);
     }
@@ -96,9 +102,15 @@ mod redis_alone {
 mod rabbitmq_alone {
     use crate::scene::{Broker, Pair, Results};
 
+    const PAIR: Pair = Pair { broker: Broker::RabbitMq, results: Results::Redis };
+
+    #[test]
+    fn what_the_drain_timeout_cuts_off_uses_up_a_retry_if_it_is_to() {
+        crate::stopping::what_the_drain_timeout_cuts_off_uses_up_a_retry_if_it_is_to(PAIR);
+    }
+
     #[test]
     fn a_second_worker_of_a_name_works_without_remote_control() {
-        let pair = Pair { broker: Broker::RabbitMq, results: Results::Redis };
-        crate::mixed::a_second_worker_of_a_name_works_without_remote_control(pair);
+        crate::mixed::a_second_worker_of_a_name_works_without_remote_control(PAIR);
     }
 }

@@ -53,6 +53,25 @@ pub(crate) fn a_second_sigterm_gives_back_what_runs(scene: &Scene) {
     }
 }
 
+/// `pair` must keep results.
+pub(crate) fn what_the_drain_timeout_cuts_off_uses_up_a_retry_if_it_is_to(pair: Pair) {
+    let stage = Stage::set(pair);
+    let settings = "[tasks]\ninterrupted = \"retry\"\ntrack-started = true";
+    let mut umbel = stage.worker().config(settings).args(&["--drain-timeout", "1s"]).start();
+    let mut python = stage.peer();
+    python.exec("running = app.send_task('tasks.sleep', (200,))");
+    eventually("it runs", PATIENCE, || {
+        expect_equal(python.eval("running.state"), json!("STARTED"))
+    });
+
+    umbel.terminate();
+    umbel.process.await_end(PATIENCE);
+    assert_eq!(python.eval("running.state"), json!("RETRY"));
+    eventually("it is in the queue once more", PATIENCE, || {
+        expect_equal(python.eval("waiting()"), json!(1))
+    });
+}
+
 /// A result store that answers nothing holds what has run; a third signal does not wait for it.
 pub(crate) fn a_third_sigterm_waits_for_nothing(pair: Pair) {
     let stage = Stage::set(pair);

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::certificates;
 use crate::eventually::eventually;
 use crate::net::{free_port, listens};
 use crate::paths;
@@ -84,6 +85,23 @@ impl RabbitMq {
     /// Who signed the node's certificate.
     pub fn authority(&self) -> PathBuf {
         self.folder.path().join("ca.pem")
+    }
+
+    /// The TLS URL of a virtual host at a listener that wants to see a certificate, with one.
+    pub fn url_for_the_known(&self, vhost: &str) -> String {
+        let port = free_port();
+        let folder = self.folder.path();
+        let at = |file: &str| folder.join(file).display().to_string();
+        self.evaluate(&format!(
+            "rabbit_networking:start_ssl_listener({port}, [{{cacertfile, \"{}\"}}, \
+             {{certfile, \"{}\"}}, {{keyfile, \"{}\"}}, {{verify, verify_peer}}, \
+             {{fail_if_no_peer_cert, true}}], 1).",
+            at("ca.pem"),
+            at("server.pem"),
+            at("server.key"),
+        ));
+        let (vhost, files) = (vhost.replace('/', "%2F"), certificates::query(folder));
+        format!("amqps://guest:guest@localhost:{port}/{vhost}?{files}")
     }
 
     /// Adds a virtual host that `guest` may use.
@@ -235,7 +253,7 @@ impl RabbitMq {
         for made in ["mnesia", "log"] {
             fs::create_dir(folder.join(made)).expect("the folder is empty");
         }
-        make_certificates(folder);
+        certificates::make(folder);
         let at = |file: &str| folder.join(file).display().to_string();
         write(
             &folder.join("rabbitmq.conf"),
@@ -258,26 +276,6 @@ impl RabbitMq {
             }
         }
     }
-}
-
-/// A certificate for `localhost` and the authority that signed it.
-fn make_certificates(folder: &Path) {
-    write(&folder.join("san"), "subjectAltName=DNS:localhost,IP:127.0.0.1\n");
-    let steps = [
-        "req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=test-authority \
-         -addext basicConstraints=critical,CA:TRUE -keyout ca.key -out ca.pem",
-        "req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout server.key -out server.csr",
-        "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 \
-         -extfile san -out server.pem",
-    ];
-    for step in steps {
-        let mut openssl = Command::new("openssl");
-        openssl.args(step.split_whitespace()).current_dir(folder);
-        let output = openssl.output().expect("openssl is installed");
-        assert!(output.status.success(), "openssl {step}: {output:?}");
-    }
-    let key = folder.join("server.key");
-    fs::set_permissions(key, fs::Permissions::from_mode(0o644)).expect("the file is ours");
 }
 
 fn write(path: &Path, text: &str) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::certificates;
 use crate::eventually::{PATIENCE, eventually};
 use crate::net::free_port;
 use crate::paths;
@@ -47,11 +48,33 @@ impl RedisServer {
 
     /// Starts a server and waits until it answers.
     pub fn with(options: RedisOptions) -> RedisServer {
-        let folder = paths::server_folder("umbel-redis-");
+        RedisServer::within(paths::server_folder("umbel-redis-"), options)
+    }
+
+    fn within(folder: TempDir, options: RedisOptions) -> RedisServer {
         reaper::remove(folder.path());
         let mut server = RedisServer { process: None, port: free_port(), options, folder };
         server.restart();
         server
+    }
+
+    /// Starts a server that wants to see a certificate at another port; gives the URL of that, with
+    /// one.
+    pub fn for_the_known() -> (RedisServer, String) {
+        let folder = paths::server_folder("umbel-redis-");
+        certificates::make(folder.path());
+        let (port, at) = (free_port(), |file: &str| folder.path().join(file).display().to_string());
+        let more = [
+            ("--tls-port", port.to_string()),
+            ("--tls-cert-file", at("server.pem")),
+            ("--tls-key-file", at("server.key")),
+            ("--tls-ca-cert-file", at("ca.pem")),
+            ("--tls-auth-clients", "yes".to_owned()),
+        ];
+        let url = format!("rediss://localhost:{port}/0?{}", certificates::query(folder.path()));
+        let more = more.into_iter().flat_map(|(option, value)| [option.to_owned(), value]);
+        let options = RedisOptions { more: more.collect(), ..RedisOptions::default() };
+        (RedisServer::within(folder, options), url)
     }
 
     /// Where it listens.

@@ -1,10 +1,7 @@
 //! Reaching a server, and being refused by one.
 
-use std::path::PathBuf;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use umbel_harness::rabbitmq::RabbitMq;
 use umbel_protocol::body::Serializer;
 use umbel_protocol::record::{ResultRecord, State};
 use umbel_transport::address::Address;
@@ -117,50 +114,19 @@ async fn a_result_that_nobody_waits_for_is_dropped() {
     soon("close", store.close()).await;
 }
 
-/// A certificate that the node's authority signed, and a listener that asks for one.
-async fn tls_for_the_known(node: &'static RabbitMq) -> (u16, PathBuf) {
-    let authority = node.authority();
-    let folder = authority.parent().unwrap().to_owned();
-    for step in [
-        "req -newkey rsa:2048 -nodes -subj /CN=umbel -keyout client.key -out client.csr",
-        "x509 -req -in client.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -extfile san \
-         -out client.pem",
-    ] {
-        let mut openssl = Command::new("openssl");
-        openssl.args(step.split_whitespace()).current_dir(&folder);
-        let output = openssl.output().unwrap();
-        assert!(output.status.success(), "openssl {step}: {output:?}");
-    }
-    let port = umbel_harness::net::free_port();
-    let at = |file: &str| folder.join(file).display().to_string();
-    let listen = format!(
-        "rabbit_networking:start_ssl_listener({port}, [{{cacertfile, \"{}\"}}, {{certfile, \
-         \"{}\"}}, {{keyfile, \"{}\"}}, {{verify, verify_peer}}, \
-         {{fail_if_no_peer_cert, true}}], 1).",
-        at("ca.pem"),
-        at("server.pem"),
-        at("server.key"),
-    );
-    blocking(move || node.evaluate(&listen)).await;
-    (port, folder)
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tls_shows_a_certificate_to_a_server_that_asks_for_one() {
     let node = shared().await;
-    let (port, folder) = tls_for_the_known(node).await;
-    let at = |file: &str| folder.join(file).display().to_string();
-    let anybody = format!("amqps://guest:guest@localhost:{port}//?ssl_ca_certs={}", at("ca.pem"));
-    let error = refused(&anybody).await;
+    let known = blocking(|| node.url_for_the_known("/")).await;
+    let (anybody, own) = known.split_once('&').unwrap();
+    let error = refused(anybody).await;
     assert!(matches!(error, BrokerError::Unreachable { .. }), "{error:?}");
-    for names in [["ssl_certfile", "ssl_keyfile"], ["certfile", "keyfile"]] {
-        let files = [at("client.pem"), at("client.key")];
-        let known = format!("{anybody}&{}={}&{}={}", names[0], files[0], names[1], files[1]);
-        connect(&known).await.close().await;
-    }
-    let keyless = refused(&format!("{anybody}&ssl_keyfile={}", at("client.key"))).await;
+    connect(&known).await.close().await;
+    connect(&format!("{anybody}&{}", own.replace("ssl_", ""))).await.close().await;
+    let (_, key) = own.split_once('&').unwrap();
+    let keyless = refused(&format!("{anybody}&{key}")).await;
     assert!(told(&keyless).contains("`ssl_keyfile` needs `ssl_certfile`"), "{}", told(&keyless));
-    let missing = refused(&format!("{anybody}&ssl_certfile={}", at("nowhere.pem"))).await;
+    let missing = refused(&known.replace("client.pem", "nowhere.pem")).await;
     assert!(told(&missing).contains("nowhere.pem"), "{}", told(&missing));
 }
 
