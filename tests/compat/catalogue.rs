@@ -86,6 +86,12 @@ pub(crate) fn check(cases: &[Case]) -> Result<(), String> {
     if subjects != BTreeSet::from(SUBJECTS) {
         wrong.push(format!("the subjects are {subjects:?}"));
     }
+    let readme = paths::workspace().join("README.md");
+    let readme = std::fs::read_to_string(readme).expect("the project has a README");
+    let tells = |reason: &str, name: &str| {
+        let row = readme.lines().find(|line| line.starts_with(&format!("| {reason} |")));
+        row.is_some_and(|row| row.contains(&format!("`{name}`")))
+    };
     for case in cases {
         let one_sided = SIDES.iter().any(|side| !case.is_on(side));
         match &case.differs {
@@ -93,6 +99,9 @@ pub(crate) fn check(cases: &[Case]) -> Result<(), String> {
             None if one_sided => wrong.push(format!("{} does not say why", case.name)),
             Some(reason) if !reason.ends_with('.') => {
                 wrong.push(format!("the reason of {} is no sentence", case.name));
+            }
+            Some(reason) if !tells(reason, &case.name) => {
+                wrong.push(format!("README.md does not tell how {} differs", case.name));
             }
             _ => {}
         }
