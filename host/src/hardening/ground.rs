@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use umbel_engine::PluginSource;
 use umbel_task::grants::Access;
-use umbel_transport::address::Scheme;
+use umbel_transport::address::{Address, Scheme};
 
 use super::Ground;
 use crate::settings::{Settings, variable};
@@ -66,7 +66,7 @@ pub(crate) fn of_worker(
         }
         let store = source.grants.keyvalue.as_ref();
         let store = store.and_then(|granted| Address::parse(&granted.url).ok());
-        read.extend(store.iter().flat_map(files_of));
+        read.extend(store.iter().flat_map(certificates));
     }
     read.push(settings.config_file.clone());
     read.extend(around(&settings.config_file));
@@ -79,9 +79,7 @@ pub(crate) fn of_worker(
             // Its journals come and go beside it.
             ground.write.extend(around(Path::new(&address.path)));
         }
-        // A certificate is renewed before it expires.
-        ground.read.extend(address.files().map(PathBuf::from));
-        ground.read.extend(address.files().filter_map(|file| around(Path::new(file))));
+        ground.read.extend(certificates(address));
     }
     if let Some(pidfile) = &settings.pidfile {
         ground.remove.extend(around(pidfile));
@@ -91,6 +89,12 @@ pub(crate) fn of_worker(
         paths.dedup();
     }
     ground
+}
+
+/// The files that an address names and the folders around them: a certificate is renewed before it
+/// expires.
+fn certificates(address: &Address) -> impl Iterator<Item = PathBuf> + '_ {
+    address.files().flat_map(|file| [Some(PathBuf::from(file)), around(Path::new(file))]).flatten()
 }
 
 /// The folder that a path is in, unless that is everything.
