@@ -175,6 +175,7 @@ fn copies_are_paid_for_before_they_are_made() {
 #[test]
 fn a_text_that_would_take_long_is_refused() {
     refuse(&" ".repeat((8 << 20) + 1), "bytes of YAML");
+    refuse(&format!("[{}]", "{a: 1},".repeat(100_000)), "more than 524288 values");
 }
 
 #[test]
@@ -193,11 +194,15 @@ fn depth_is_bounded() {
 }
 
 #[test]
-fn what_would_be_too_deep_to_read_is_not_written() {
+fn what_would_be_too_much_to_read_is_not_written() {
     let nested = |depth: usize| (0..depth).fold(Value::Null, |value, _| vec![value].into());
     let deep = Serializer::Yaml.write(&nested(255)).unwrap();
     assert_eq!(Serializer::Yaml.read(&deep), Ok(nested(255)));
     assert!(Serializer::Yaml.write(&nested(256)).unwrap_err().0.contains("nested deeper"));
+    let list = |items: usize| Value::List(vec![1.into(); items]);
+    assert!(Serializer::Yaml.write(&list((512 << 10) - 5)).is_ok());
+    let error = Serializer::Yaml.write(&list((512 << 10) - 4)).unwrap_err();
+    assert_eq!(error.0, "more than 524288 values");
 }
 
 #[test]

@@ -10,8 +10,8 @@ pub const MAX_DEPTH: usize = 512;
 /// What one text may hold. Each value and each key weighs one, each list and object four more.
 pub const MAX_WEIGHT: usize = 4 << 20;
 
-/// What of it may be copies of what stands elsewhere in the text. A text of a hundred bytes can ask
-/// for all of it, so it is less than what one pays for with its length.
+/// What of a text's weight may be copies of what stands elsewhere in it: a text of a hundred bytes
+/// can ask for all of them.
 pub const MAX_COPIES: usize = 256 << 10;
 
 /// What is left of all bounds while a text is read.
@@ -20,13 +20,16 @@ pub struct Budget {
     depth: usize,
     weight: usize,
     copies: usize,
+    /// All of the weight.
+    most: usize,
 }
 
 /// Which bound a text exceeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exceeded {
     Depth,
-    Weight,
+    /// More than this weight.
+    Weight(usize),
     Copies,
 }
 
@@ -34,12 +37,17 @@ impl Budget {
     /// All of every bound.
     #[expect(clippy::new_without_default, reason = "a budget is not an empty thing")]
     pub fn new() -> Budget {
-        Budget { depth: MAX_DEPTH, weight: MAX_WEIGHT, copies: MAX_COPIES }
+        Budget::of(MAX_WEIGHT)
+    }
+
+    /// This weight, for a format that takes longer to read, and all of the other bounds.
+    pub fn of(weight: usize) -> Budget {
+        Budget { depth: MAX_DEPTH, weight, copies: MAX_COPIES, most: weight }
     }
 
     /// Pays for a value or a key, or for several at once.
     pub fn spend(&mut self, weight: usize) -> Result<(), Exceeded> {
-        self.weight = self.weight.checked_sub(weight).ok_or(Exceeded::Weight)?;
+        self.weight = self.weight.checked_sub(weight).ok_or(Exceeded::Weight(self.most))?;
         Ok(())
     }
 
@@ -97,7 +105,7 @@ impl fmt::Display for Exceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Exceeded::Depth => write!(f, "nested deeper than {MAX_DEPTH}"),
-            Exceeded::Weight => write!(f, "more than {MAX_WEIGHT} values"),
+            Exceeded::Weight(most) => write!(f, "more than {most} values"),
             Exceeded::Copies => write!(f, "more than {MAX_COPIES} copied values"),
         }
     }

@@ -6,3 +6,7 @@ mod write;
 
 pub(super) use read::read;
 pub(super) use write::write;
+
+/// Lighter than what other formats may hold: the parser takes a microsecond and more for each value,
+/// PyYAML a hundred.
+const MAX_WEIGHT: usize = 512 << 10;

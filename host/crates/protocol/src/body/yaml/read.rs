@@ -6,10 +6,9 @@ use std::collections::HashMap;
 use saphyr_parser::{Event, Parser, ScalarStyle, StrInput, Tag};
 use umbel_value::{Budget, Exceeded, Map, Value};
 
-use super::scalar;
+use super::{MAX_WEIGHT, scalar};
 
-/// A longer text is refused: the parser takes a third of a second for each of its megabytes, PyYAML
-/// more than ten.
+/// A longer text is refused: PyYAML takes more than ten seconds for each of its megabytes.
 const MAX_TEXT: usize = 8 << 20;
 
 /// Reads one document; an empty text is null.
@@ -20,7 +19,7 @@ pub(in crate::body) fn read(bytes: &[u8]) -> Result<Value, String> {
     let text = std::str::from_utf8(bytes)
         .map_err(|error| format!("not UTF-8 at byte {}", error.valid_up_to()))?;
     let parser = Parser::new_from_str(text);
-    let mut reader = Reader { parser, budget: Budget::new(), anchors: HashMap::new() };
+    let mut reader = Reader { parser, budget: Budget::of(MAX_WEIGHT), anchors: HashMap::new() };
     reader.document()
 }
 

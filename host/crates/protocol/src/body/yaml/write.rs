@@ -4,9 +4,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use umbel_value::json::{write_float, write_int};
-use umbel_value::{Tag, Value};
+use umbel_value::{Budget, Tag, Value};
 
-use super::scalar;
+use super::{MAX_WEIGHT, scalar};
 use crate::body::EncodeError;
 
 /// PyYAML looks no further than 1024 characters for the colon that makes a text a key.
@@ -17,10 +17,22 @@ const MAX_FLOW: usize = 255;
 
 /// Appends one document. Of kombu's textual tags, dates and instants can be written.
 pub(in crate::body) fn write(value: &Value, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-    node(value, 0, out)
+    node(value, 0, &mut Budget::of(MAX_WEIGHT), out)
 }
 
-fn node(value: &Value, depth: usize, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+fn node(
+    value: &Value,
+    depth: usize,
+    budget: &mut Budget,
+    out: &mut Vec<u8>,
+) -> Result<(), EncodeError> {
+    // What is too heavy to be read is not written.
+    let weight = match value {
+        Value::List(_) => 5,
+        Value::Map(map) => 5 + map.len(),
+        _ => 1,
+    };
+    budget.spend(weight).map_err(|exceeded| EncodeError(exceeded.to_string()))?;
     match value {
         Value::Null => out.extend_from_slice(b"null"),
         Value::Bool(truth) => out.extend_from_slice(if *truth { b"true" } else { b"false" }),
@@ -40,7 +52,7 @@ fn node(value: &Value, depth: usize, out: &mut Vec<u8>) -> Result<(), EncodeErro
             out.push(b'[');
             for (index, item) in items.iter().enumerate() {
                 separate(index, out);
-                node(item, depth + 1, out)?;
+                node(item, depth + 1, budget, out)?;
             }
             out.push(b']');
         }
@@ -49,7 +61,7 @@ fn node(value: &Value, depth: usize, out: &mut Vec<u8>) -> Result<(), EncodeErro
             for (index, (key, item)) in map.iter().enumerate() {
                 separate(index, out);
                 self::key(key, out);
-                node(item, depth + 1, out)?;
+                node(item, depth + 1, budget, out)?;
             }
             out.push(b'}');
         }
