@@ -167,8 +167,9 @@ fn a_worker_outlives_the_death_of_whoever_compiles_for_it() {
 
     kill(guard);
     kill(helper);
-    put(here, "text", "text");
-    worker.await_log("text.wasm` cannot be compiled: the process that does it has been", SOON);
+    // Nobody has ever compiled it: it is in no cache.
+    fs::write(here.join("plugins/late.wasm"), huge_table()).expect("it is writable");
+    worker.await_log("late.wasm` cannot be compiled: the process that does it has been", SOON);
     umbel(here, &["call", "tasks.add", "2", "3", "--wait", "--timeout", "20s"]).said(&["5\n"]);
 }
 
