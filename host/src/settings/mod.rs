@@ -153,7 +153,7 @@ impl Origin {
 
 /// A variable that the operator passes on to a plugin.
 fn passed(name: &str) -> Option<String> {
-    std::env::var(name).ok()
+    std::env::var_os(name)?.into_string().ok()
 }
 
 /// A path that the system's own environment names.

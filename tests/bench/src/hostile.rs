@@ -145,7 +145,7 @@ fn shown(record: &ResultRecord) -> String {
     match record.state {
         State::Failure => Exception::from_value(&record.result)
             .map_or_else(|| "a failure".to_owned(), |exception| format!("`{}`", exception.kind)),
-        ref state => format!("{}", state.as_str()),
+        ref state => state.as_str().to_owned(),
     }
 }
 

@@ -1,4 +1,7 @@
-//! What one run costs: a fresh store, an instance, the call, and taking all of it down.
+//! What one run costs: a fresh store, an instance, the call, and taking all of it down. What counting fuel adds,
+//! and how late a time limit is.
+
+#![expect(clippy::print_stdout, reason = "what was measured is the purpose")]
 
 use std::path::Path;
 use std::sync::Arc;

@@ -144,7 +144,8 @@ impl Types {
             Type::Char => Value::Text(character(chance).to_string()),
             Type::Text => Value::Text((0..chance.below(20)).map(|_| character(chance)).collect()),
             Type::List(item) => {
-                let items = (0..chance.below(6)).map(|_| self.value(*item, chance)).collect();
+                let items: Vec<Value> =
+                    (0..chance.below(6)).map(|_| self.value(*item, chance)).collect();
                 match self.0[*item] {
                     Type::Int(false, 8) => octets(&items),
                     _ => Value::List(items),
@@ -183,11 +184,11 @@ impl Types {
 
     /// One value of u8 as the list of one that it was sent in.
     pub(crate) fn as_bytes(&self, value: &Value) -> Value {
-        octets(&vec![value.clone()])
+        octets(std::slice::from_ref(value))
     }
 }
 
-fn octets(items: &Vec<Value>) -> Value {
+fn octets(items: &[Value]) -> Value {
     let byte = |item: &Value| item.as_u64().and_then(|number| u8::try_from(number).ok());
     Value::Bytes(items.iter().filter_map(byte).collect())
 }
