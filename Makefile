@@ -3,6 +3,9 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 cargo := scripts/cargo.sh
 
+# Tests that need no server. The whole workspace is named with them: its features are those of every other build.
+pure := tidy path canvas compression golden message props repr yaml json msgpack
+
 .PHONY: help
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
@@ -39,8 +42,7 @@ test: venv build plugins guests ## Run every test, against real brokers and real
 check: setup ## Format, lints, layers, and the tests that need no broker
 	@$(cargo) fmt --all --check
 	@$(cargo) clippy --release --workspace --all-targets --locked -- -D warnings
-	@$(cargo) test --release --locked -q -p umbel-value -p umbel-protocol -p umbel-task -p umbel-worker
-	@$(cargo) test --release --locked -q -p umbel-system-tests --test tidy
+	@$(cargo) test --release --locked -q --workspace --lib $(addprefix --test ,$(pure))
 	@scripts/deny.sh
 
 .PHONY: deny
