@@ -80,6 +80,7 @@ fn two_hundred_thousand_messages_for_later_take_little_memory_and_survive_a_kill
     worker.kill();
     assert_eq!(number(&mut python, "total()"), MANY, "none is lost");
     worker.start_again();
+    worker.await_ready();
     eventually("another worker has them again", LONG, || match number(&mut python, "waiting()") {
         0 => Ok(()),
         left => Err(format!("{left} are left in the queue")),

@@ -95,6 +95,14 @@ impl Process {
         }
     }
 
+    /// Whether it has a handler for this signal; without one it would just die of it.
+    pub fn catches(&self, signal: Signal) -> bool {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        let mask = mask.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);
+        mask >> (signal.as_raw() - 1) & 1 == 1
+    }
+
     /// How it ended, if it has.
     pub fn poll(&mut self) -> Option<ExitStatus> {
         if self.ended.is_none() {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Signal, geteuid};
 use tempfile::TempDir;
 
-use crate::eventually::PATIENCE;
+use crate::eventually::{PATIENCE, eventually};
 use crate::paths;
 use crate::process::Process;
 use crate::reaper;
@@ -158,9 +158,14 @@ impl Umbel {
         self.process.signal(Signal::TERM);
     }
 
-    /// Asks it to drain, and waits for its end.
+    /// Asks it to drain, and waits for its end. One that was just started is given the time to
+    /// learn what it is asked.
     #[track_caller]
     pub fn stop(&mut self) -> ExitStatus {
+        eventually("it listens to SIGTERM", PATIENCE, || {
+            let heard = self.process.catches(Signal::TERM) || self.process.poll().is_some();
+            heard.then_some(()).ok_or_else(|| self.process.log())
+        });
         self.terminate();
         self.process.await_end(PATIENCE)
     }
