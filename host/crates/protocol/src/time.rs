@@ -45,6 +45,11 @@ pub fn isoformat(at: jiff::Timestamp) -> String {
     )
 }
 
+/// Seconds since the epoch, as Python's `time.time()` gives them.
+pub fn epoch(at: jiff::Timestamp) -> f64 {
+    at.as_microsecond() as f64 / 1e6
+}
+
 /// An ISO 8601 text taken apart.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Parts {

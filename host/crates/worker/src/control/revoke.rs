@@ -1,8 +1,10 @@
 //! Revoking tasks, by id or by stamp (PROTOCOL 7.4).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tracing::{info, warn};
+use umbel_protocol::control::set;
 use umbel_protocol::record::State;
 use umbel_protocol::repr::repr;
 use umbel_transport::results::Reply;
@@ -14,6 +16,9 @@ use crate::record;
 use crate::revoked::stamped;
 use crate::worker::Worker;
 
+/// How long an answer waits for the result store; a client waits for a second.
+const STORING: Duration = Duration::from_millis(500);
+
 /// Remembers ids, and ends what runs under them if `terminate` says so.
 pub(crate) async fn by_id(worker: &Arc<Worker>, arguments: &Map, terminate: bool) -> Value {
     let ids: Vec<String> = match arguments.get("task_id") {
@@ -21,10 +26,10 @@ pub(crate) async fn by_id(worker: &Arc<Worker>, arguments: &Map, terminate: bool
         Some(Value::List(ids)) => {
             ids.iter().filter_map(|id| id.as_str().map(str::to_owned)).collect()
         }
-        _ => return error("TypeError(\"revoke() missing 1 required argument: 'task_id'\")"),
+        _ => return error("TypeError(\"'task_id' must be an id or a list of ids\")"),
     };
     let terminate = terminate || arguments.get("terminate").is_some_and(Value::is_truthy);
-    let mut ended = Vec::new();
+    let (mut ended, mut unseen) = (Vec::new(), Vec::new());
     for id in &ids {
         worker.revoked.add(id);
         let entry = worker.inflight.find(id);
@@ -36,13 +41,20 @@ pub(crate) async fn by_id(worker: &Arc<Worker>, arguments: &Map, terminate: bool
             }
             continue;
         }
-        // Not here: whoever asks for it is to know at once, even if its message never comes.
-        store_unseen(worker, id).await;
+        unseen.push(id.clone());
     }
+    // Not here: whoever asks for one is to know at once, even if its message never comes.
+    let storing = Arc::clone(worker);
+    let storing = worker.io.spawn(async move {
+        for id in unseen {
+            store_unseen(&storing, &id).await;
+        }
+    });
+    // A store that is away is no reason to leave whoever revokes without an answer.
+    let _ = tokio::time::timeout(STORING, storing).await;
     info!("revoked by remote control: {}", ids.join(", "));
     if !terminate {
-        let shown: Vec<String> = ids.iter().map(|id| repr(&id.into())).collect();
-        return ok(format!("tasks {{{}}} flagged as revoked", shown.join(", ")));
+        return ok(format!("tasks {} flagged as revoked", set(&ids)));
     }
     if ended.is_empty() {
         return ok("terminate: tasks unknown");

@@ -28,7 +28,7 @@ fn request(method: &str, arguments: Value) -> RawMessage {
 }
 
 /// Asks, and waits for the reply.
-async fn ask(bench: &Bench, method: &str, arguments: Value) -> String {
+pub(crate) async fn ask(bench: &Bench, method: &str, arguments: Value) -> String {
     let listening = || bench.broker.said.lock().unwrap().clone();
     while listening().is_none() {
         tokio::time::sleep(Duration::from_millis(5)).await;
