@@ -20,6 +20,7 @@ pub(crate) fn about(settings: &Settings) -> About {
         all_settings: settings.shown.iter().map(told).collect(),
         broker: server(settings).to_value(),
         software: software(settings),
+        time_limits: (settings.policy.sandbox.soft_time, Some(settings.policy.sandbox.time)),
     }
 }
 

@@ -47,7 +47,7 @@ pub fn isoformat(at: jiff::Timestamp) -> String {
 
 /// Seconds since the epoch, as Python's `time.time()` gives them.
 pub fn epoch(at: jiff::Timestamp) -> f64 {
-    at.as_microsecond() as f64 / 1e6
+    at.as_second() as f64 + f64::from(at.subsec_nanosecond()) / 1e9
 }
 
 /// An ISO 8601 text taken apart.

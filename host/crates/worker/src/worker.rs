@@ -89,6 +89,8 @@ pub struct About {
     pub broker: Value,
     /// What this is and where it runs, in a few lines.
     pub software: String,
+    /// The soft and the hard time limit of tasks that have none of their own.
+    pub time_limits: (Option<Duration>, Option<Duration>),
 }
 
 impl Default for WorkerConfig {

@@ -114,17 +114,13 @@ impl Pool {
             ("strategy", "fair".into()),
             ("inqueues", queues),
         ]);
-        let limit = |seconds: f64| match seconds {
-            0.0 => Value::Int(0),
-            seconds => seconds.into(),
-        };
         Value::from([
             ("implementation", self.implementation.into()),
             ("max-concurrency", count(self.slots)),
             ("processes", vec![Value::from(self.pid)].into()),
             ("max-tasks-per-child", "N/A".into()),
             ("put-guarded-by-semaphore", false.into()),
-            ("timeouts", vec![limit(self.soft_limit), limit(self.hard_limit)].into()),
+            ("timeouts", vec![whole(self.soft_limit), whole(self.hard_limit)].into()),
             ("writes", writes),
         ])
     }
@@ -178,7 +174,7 @@ impl Server {
             ("insist", false.into()),
             ("ssl", self.tls.into()),
             ("transport", self.transport.into()),
-            ("connect_timeout", self.connect_timeout.into()),
+            ("connect_timeout", whole(self.connect_timeout)),
             ("transport_options", Value::Map(Map::new())),
             ("login_method", login.into()),
             ("uri_prefix", Value::Null),
@@ -187,6 +183,14 @@ impl Server {
             ("alternates", alternates),
             ("credential_provider", Value::Null),
         ])
+    }
+}
+
+/// Seconds, as somebody would write them.
+fn whole(seconds: f64) -> Value {
+    match seconds.fract() == 0.0 && seconds.abs() < 1e15 {
+        true => Value::Int(seconds as i64),
+        false => seconds.into(),
     }
 }
 

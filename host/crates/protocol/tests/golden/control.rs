@@ -125,7 +125,8 @@ fn with_info(told: &Value, tell: impl FnOnce(TaskInfo<'_>) -> Value) -> Value {
 }
 
 fn at(seconds: f64) -> Timestamp {
-    Timestamp::from_microsecond((seconds * 1e6).round() as i64).unwrap()
+    let nanos = (seconds.fract() * 1e9).round() as i32;
+    Timestamp::new(seconds.trunc() as i64, nanos).unwrap()
 }
 
 #[test]

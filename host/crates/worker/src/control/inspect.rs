@@ -1,6 +1,7 @@
 //! What a worker tells of itself when it is asked (PROTOCOL 7.4, the inspecting commands).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use umbel_protocol::control::{
     Autoscaler, Pool, Stats, TASK_ITEMS, TaskInfo, rate, registered as line,
@@ -163,8 +164,8 @@ pub(crate) fn stats(worker: &Worker) -> Value {
             active,
             runs: worker.tally.begun(),
             pid: worker.vitals.pid,
-            soft_limit: 0.0,
-            hard_limit: 0.0,
+            soft_limit: seconds(worker.config.about.time_limits.0),
+            hard_limit: seconds(worker.config.about.time_limits.1),
         },
         broker: worker.config.about.broker.clone(),
         prefetch_count: worker.window(),
@@ -177,6 +178,11 @@ pub(crate) fn stats(worker: &Worker) -> Value {
         map.insert("events_dropped".to_owned(), worker.events.dropped().into());
     }
     told
+}
+
+/// None is 0, as Celery has it.
+fn seconds(limit: Option<Duration>) -> f64 {
+    limit.map_or(0.0, |limit| limit.as_secs_f64())
 }
 
 /// The settings.

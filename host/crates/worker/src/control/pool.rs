@@ -2,6 +2,7 @@
 
 use tracing::info;
 use umbel_protocol::control::Binding;
+use umbel_protocol::names::is_reserved_queue;
 use umbel_protocol::repr::quoted;
 use umbel_transport::broker::BrokerError;
 use umbel_value::{Map, Value};
@@ -73,6 +74,9 @@ pub(crate) async fn add_consumer(worker: &Worker, arguments: &Map) -> Value {
         text.filter(|text| !text.is_empty())
     };
     let Some(queue) = text("queue") else { return no_name() };
+    if is_reserved_queue(queue) {
+        return error(format!("ValueError({})", quoted(&format!("{queue} is no queue for tasks"))));
+    }
     let known = worker.queues.all().iter().any(|known| known.name == queue);
     let (exchange, key) = (text("exchange"), text("routing_key"));
     // A queue that is known keeps its binding, as in Celery.

@@ -143,6 +143,8 @@ async fn queues_are_added_and_cancelled_while_tasks_run() {
     assert_eq!(names, [r#""celery""#, r#""extra""#]);
     let refused = ask(&bench, "add_consumer", queue("taken")).await;
     assert!(refused.contains("taken"), "{refused}");
+    let refused = ask(&bench, "add_consumer", queue("w1@lab.celery.pidbox")).await;
+    assert!(refused.contains("is no queue for tasks"), "{refused}");
     for name in ["extra", "extra", "celery"] {
         let said = ask(&bench, "cancel_consumer", queue(name)).await;
         assert_eq!(said, format!(r#"{{"ok":"no longer consuming from {name}"}}"#));
