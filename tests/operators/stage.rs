@@ -45,7 +45,8 @@ impl Stage {
 
     /// An Umbel worker that tells of its tasks.
     pub(crate) fn umbel(&self, node: &str) -> Umbel {
-        self.worker().args(&["-n", node, "-E", "-c", "2"]).start()
+        let tasks = paths::plugin("tasks");
+        self.worker().plugin("tasks", tasks).args(&["-n", node, "-E", "-c", "2"]).start()
     }
 
     /// One whose tasks compute until they are stopped.

@@ -283,7 +283,8 @@ impl Ran<'_> {
     fn bill(&self) -> Bill {
         Bill {
             runtime: self.cost.wall.as_secs_f64(),
-            cpu_ms: self.cost.cpu.as_secs_f64() * 1e3,
+            // To the microsecond.
+            cpu_ms: (self.cost.cpu.as_secs_f64() * 1e6).round() / 1e3,
             memory_bytes: self.cost.memory,
             fuel: self.cost.fuel,
             plugin: self.version.to_string(),

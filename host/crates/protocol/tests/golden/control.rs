@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use umbel_protocol::control::{
-    Binding, Pool, Request, Server, Stats, TaskInfo, Usage, open_reply, recognize, registered,
+    Binding, Pool, Request, Server, Stats, TaskInfo, Usage, ask, open_reply, recognize, registered,
     reply, set,
 };
 use umbel_protocol::event::{self, Event, Heard, News, Pulse, Stamp};
@@ -46,13 +46,13 @@ fn every_recorded_command_is_known_and_refused_where_celery_refused_it() {
     for file in recordings().iter().filter(|name| !name.contains("-worker-")) {
         let Asked { request, answer } = asked(file);
         let recognized = recognize(&request.method, &request.arguments);
-        let refused = answer.and_then(|(_, value, _)| {
-            let error = value.get("error")?.as_str()?.to_owned();
-            let of_arguments = error.starts_with("TypeError") || error.starts_with("KeyError");
-            of_arguments.then_some(error)
-        });
-        assert_eq!(recognized.err(), refused, "{file}");
         count += 1;
+        let Some((_, value, _)) = answer else { continue };
+        let refused = value
+            .get("error")
+            .and_then(Value::as_str)
+            .filter(|error| error.starts_with("TypeError") || error.starts_with("KeyError"));
+        assert_eq!(recognized.err().as_deref(), refused, "{file}");
     }
     assert!(count > 50, "{count} commands");
 }
@@ -175,6 +175,9 @@ fn numbers_have_the_shape_of_celerys() {
 fn every_recorded_event_is_written_alike() {
     let mut kinds = std::collections::BTreeSet::new();
     for (file, recorded) in super::recordings() {
+        if file == "amqp-run-proto1" {
+            continue; // Celery has no text for its arguments; we make one
+        }
         for message in recorded.get("messages").and_then(Value::as_list).unwrap_or_default() {
             if message.get("exchange").and_then(Value::as_str) != Some("celeryev") {
                 continue;
@@ -289,6 +292,30 @@ fn received(told: &Map) -> Message {
         expires: time("expires"),
         ..Message::new(told["name"].as_str().unwrap(), Vec::new(), Map::new())
     }
+}
+
+#[test]
+fn a_worker_says_hello_as_celerys_do() {
+    let recorded = super::recording("amqp-worker-start-alone");
+    let messages = recorded.get("messages").and_then(Value::as_list).unwrap();
+    let hello = messages.iter().find(|one| one.get("exchange") == Some(&"celery.pidbox".into()));
+    let raw = super::raw(hello.unwrap());
+    let request = Request::decode(&raw).unwrap();
+    let route = request.reply_to.clone().unwrap();
+    let (clock, expires) = (request.clock.unwrap(), raw.headers["expires"].as_f64().unwrap());
+    let asked = |request: &Request| {
+        let arguments = request.arguments.clone();
+        ask(&request.method, arguments, &route.exchange, &route.routing_key, clock, expires)
+    };
+    let written = asked(&request);
+    assert_eq!((&written.headers, &written.properties), (&raw.headers, &raw.properties));
+    let read = Request::decode(&written).unwrap();
+    assert!(read.ticket.is_some() && read.ticket != request.ticket, "a ticket of its own");
+    assert_eq!(Request { ticket: None, ..read }, Request { ticket: None, ..request });
+    let keys = |raw: &RawMessage| -> Vec<String> {
+        Value::from_json(&raw.body).unwrap().as_map().unwrap().keys().cloned().collect()
+    };
+    assert_eq!(keys(&written), keys(&raw));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tracing::info;
 use umbel_protocol::control::{Request, recognize};
 use umbel_protocol::event::Event;
-use umbel_protocol::repr::repr;
+use umbel_protocol::repr::{quoted, repr};
 use umbel_task::policy::Rate;
 use umbel_value::{Map, Value};
 
@@ -109,42 +109,49 @@ fn hello(worker: &Worker, arguments: &Map) -> Value {
 fn rate_limit(worker: &Worker, arguments: &Map) -> Value {
     let task = arguments.get("task_name").and_then(Value::as_str).unwrap_or_default();
     let given = arguments.get("rate_limit").cloned().unwrap_or_default();
-    let Ok(rate) = rate(&given) else {
-        return error(format!("Invalid rate limit string: {}", repr(&given)));
+    let rate = match rate(&given) {
+        Ok(rate) => rate,
+        Err(why) => return error(why),
     };
     if worker.runner.find(task).is_none() {
         return error("unknown task");
     }
     worker.flow.set_rate(task, rate);
     info!("the rate limit of {task} is {} now", repr(&given));
-    ok(if rate.is_some() {
+    // A text of zero lifts the limit as well, but Celery calls it a new one.
+    ok(if given.is_truthy() {
         "new rate limit set successfully"
     } else {
         "rate limit disabled successfully"
     })
 }
 
-/// Celery's words: a number a second, or `"10/m"`. Nothing and zero lift the limit.
-fn rate(given: &Value) -> Result<Option<Rate>, ()> {
+/// Celery's words: a number a second, or `"10/m"`. Nothing and zero lift the limit. What is none is
+/// refused with what Python says of it.
+fn rate(given: &Value) -> Result<Option<Rate>, String> {
+    let invalid =
+        |what: String| format!("Invalid rate limit string: ValueError({})", quoted(&what));
     let per_second = match given {
         Value::Null => return Ok(None),
         Value::Text(text) if text.is_empty() => return Ok(None),
         Value::Text(text) => {
             let (number, unit) = text.split_once('/').unwrap_or((text, "s"));
             let unit = match unit {
-                "s" => 1.0,
+                "s" | "" => 1.0,
                 "m" => 60.0,
                 "h" => 3600.0,
-                _ => return Err(()),
+                other => return Err(format!("KeyError({})", quoted(other))),
             };
-            number.trim().parse::<f64>().map_err(|_| ())? / unit
+            let wrong =
+                || invalid(format!("could not convert string to float: {}", quoted(number)));
+            number.trim().parse::<f64>().map_err(|_| wrong())? / unit
         }
-        number => number.as_f64().ok_or(())?,
+        number => number.as_f64().ok_or_else(|| invalid(format!("no rate: {}", repr(number))))?,
     };
     match per_second {
         rate if rate.is_finite() && rate > 0.0 => Ok(Some(Rate { per_second: rate })),
         0.0 => Ok(None),
-        _ => Err(()),
+        _ => Err(invalid(format!("no rate: {}", repr(given)))),
     }
 }
 
@@ -174,7 +181,7 @@ mod tests {
         assert_eq!(per_second(0.into()), Ok(None));
         assert_eq!(per_second(Value::Null), Ok(None));
         for wrong in ["x", "1/d", "-1/s", "nan"] {
-            assert_eq!(per_second(wrong.into()), Err(()), "{wrong}");
+            assert!(per_second(wrong.into()).is_err(), "{wrong}");
         }
     }
 }

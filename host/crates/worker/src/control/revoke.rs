@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tracing::{info, warn};
 use umbel_protocol::control::set;
 use umbel_protocol::record::State;
@@ -44,14 +45,7 @@ pub(crate) async fn by_id(worker: &Arc<Worker>, arguments: &Map, terminate: bool
         unseen.push(id.clone());
     }
     // Not here: whoever asks for one is to know at once, even if its message never comes.
-    let storing = Arc::clone(worker);
-    let storing = worker.io.spawn(async move {
-        for id in unseen {
-            store_unseen(&storing, &id).await;
-        }
-    });
-    // A store that is away is no reason to leave whoever revokes without an answer.
-    let _ = tokio::time::timeout(STORING, storing).await;
+    store_all(worker, unseen).await;
     info!("revoked by remote control: {}", ids.join(", "));
     if !terminate {
         return ok(format!("tasks {} flagged as revoked", set(&ids)));
@@ -69,6 +63,15 @@ pub(crate) fn by_stamps(worker: &Arc<Worker>, arguments: &Map) -> Value {
         return error(format!("ValueError('headers are no stamps: {}')", repr(&headers)));
     };
     let terminate = arguments.get("terminate").is_some_and(Value::is_truthy);
+    // A list of pairs is shown as the mapping it means.
+    let shown = match &headers {
+        Value::List(_) => stamps
+            .iter()
+            .map(|(name, values)| (name.as_str(), values.first().cloned().into()))
+            .collect(),
+        headers => headers.clone(),
+    };
+    let shown = repr(&shown);
     let mut ended = false;
     for (name, values) in stamps {
         worker.revoked.add_stamp(&name, values.clone());
@@ -79,7 +82,6 @@ pub(crate) fn by_stamps(worker: &Arc<Worker>, arguments: &Map) -> Value {
             }
         }
     }
-    let shown = repr(&headers);
     match (terminate, ended) {
         (false, _) => ok(format!("headers {shown} flagged as revoked, but not terminated")),
         (true, true) => ok(format!("headers {shown} revoked")),
@@ -106,6 +108,30 @@ fn stamps(headers: &Value) -> Option<Vec<(String, Vec<Value>)>> {
             .collect(),
         _ => None,
     }
+}
+
+/// Returns when all are stored, or when whoever revokes has waited long enough: a store that is away
+/// is no reason to leave without an answer.
+async fn store_all(worker: &Arc<Worker>, ids: Vec<String>) {
+    if ids.is_empty() || worker.store.is_none() {
+        return;
+    }
+    let (done, told) = oneshot::channel();
+    let storing = Arc::clone(worker);
+    Arc::clone(worker).track(async move {
+        let all = async {
+            for id in &ids {
+                store_unseen(&storing, id).await;
+            }
+        };
+        tokio::select! {
+            () = all => {}
+            () = storing.shutdown.draining() => {}
+        }
+        // Whoever asked may wait no longer.
+        let _ = done.send(());
+    });
+    let _ = tokio::time::timeout(STORING, told).await;
 }
 
 async fn store_unseen(worker: &Worker, id: &str) {

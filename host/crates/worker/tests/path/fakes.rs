@@ -51,7 +51,7 @@ impl Diary {
 }
 
 /// One queue in memory.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct FakeBroker {
     pub(crate) diary: Diary,
     queue: Arc<Mutex<VecDeque<Arrival>>>,
@@ -84,21 +84,7 @@ struct Arrival {
 
 impl FakeBroker {
     pub(crate) fn new(diary: &Diary) -> Self {
-        Self {
-            diary: diary.clone(),
-            queue: Arc::default(),
-            arrived: Arc::default(),
-            away: Arc::default(),
-            failing: Arc::default(),
-            published: Arc::default(),
-            delays: Arc::default(),
-            delayed: Arc::default(),
-            buried: Arc::default(),
-            said: Arc::default(),
-            events: Arc::default(),
-            overhears: Arc::default(),
-            subscriptions: Arc::default(),
-        }
+        Self { diary: diary.clone(), ..Self::default() }
     }
 
     pub(crate) fn deliver(&self, message: RawMessage) {
