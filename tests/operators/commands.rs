@@ -81,7 +81,7 @@ pub(crate) const FAREWELL: Command = text("control shutdown");
 
 /// Said to all workers; each text is in what is printed.
 pub(crate) const TO_ALL: &[(&str, &[&str])] = &[
-    ("status", &["umbel@lab: OK", "python@lab: OK", "2 nodes online."]),
-    ("inspect ping", &["umbel@lab: OK", "python@lab: OK", "pong"]),
+    ("status -t 5", &["umbel@lab: OK", "python@lab: OK", "2 nodes online."]),
+    ("inspect ping -t 5", &["umbel@lab: OK", "python@lab: OK", "pong"]),
     ("graph workers", &["umbel@lab", "python@lab"]),
 ];
