@@ -11,6 +11,7 @@ use umbel_transport::results::ResultStore;
 use umbel_transport::sqlite::{SqliteBroker, SqliteOptions, SqliteStore};
 use umbel_worker::WorkerConfig;
 
+use crate::about;
 use crate::settings::Settings;
 
 /// Where messages come from and where results go.
@@ -18,6 +19,15 @@ pub(crate) struct Ends {
     pub(crate) broker: Arc<dyn Broker>,
     /// `None`: results are not kept.
     pub(crate) store: Option<Arc<dyn ResultStore>>,
+}
+
+/// So many runs have address space for as many memories each as a component may have.
+const ROOMY: usize = 1200;
+
+/// Tasks at once that there is room for: remote control may ask for more than there are at the start.
+pub(crate) fn most_at_once(settings: &Settings) -> usize {
+    let wanted = settings.concurrency.saturating_add(settings.concurrency.max(16));
+    wanted.min(ROOMY).max(settings.concurrency)
 }
 
 /// The worker's share of the settings.
@@ -34,6 +44,12 @@ pub(crate) fn worker_config(settings: &Settings) -> WorkerConfig {
         accept: settings.accept.clone(),
         result_extended: settings.result_options.extended,
         control: settings.remote_control,
+        max_concurrency: most_at_once(settings),
+        task_events: settings.task_events,
+        heartbeat: settings.heartbeat,
+        gossip: settings.gossip,
+        mingle: settings.mingle,
+        about: about::about(settings),
         park_unknown: settings.park_unknown,
         die_after: settings.die_after.clone(),
         ..WorkerConfig::default()

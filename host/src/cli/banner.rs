@@ -6,7 +6,6 @@ use jiff::Zoned;
 use umbel_engine::{Catalog, LoadedTask};
 use umbel_task::policy::TaskPolicy;
 use umbel_task::runner::{Runner, Task};
-use umbel_transport::amqp::ExchangeType;
 
 use crate::hardening::Hardening;
 use crate::settings::Settings;
@@ -22,16 +21,12 @@ pub(super) fn banner(settings: &Settings, hardening: &Hardening, catalog: &Catal
         system.machine().to_string_lossy()
     );
     let results = settings.results.as_ref().map_or("disabled://".into(), ToString::to_string);
-    let events = if settings.task_events { "OFF (not in this version)" } else { "OFF" };
+    let events = if settings.task_events { "ON" } else { "OFF" };
     let now = Zoned::now().strftime("%Y-%m-%d %H:%M:%S").to_string();
     let queues = settings.queues.iter().enumerate().map(|(at, queue)| {
         let head = if at == 0 { " -------------- [queues]\n" } else { "" };
         let (exchange, kind, key) = settings.amqp.binding(queue);
-        let kind = match kind {
-            ExchangeType::Direct => "direct",
-            ExchangeType::Topic => "topic",
-            ExchangeType::Fanout => "fanout",
-        };
+        let kind = kind.as_str();
         format!("{head}                .> {queue:<16} exchange={exchange}({kind}) key={key}\n")
     });
     let mut text = format!(

@@ -50,9 +50,6 @@ pub(super) fn run(settings: &Settings, again: Again) -> anyhow::Result<ExitCode>
     let compiler = compiling::start(settings.compile)?;
     telemetry::start(settings.level, settings.log_format);
     allow_open_files();
-    if settings.task_events {
-        warn!("task events (-E) are not supported by this version; none are sent");
-    }
     // One thread, this one: what a message needs of IO is little, and handing it from thread to
     // thread costs more than doing it.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -63,7 +60,7 @@ pub(super) fn run(settings: &Settings, again: Again) -> anyhow::Result<ExitCode>
     let sources = loading::sources(&wanted);
     let ground = hardening::of_worker(settings, &sources, cache.as_deref());
     let hardening = hardening::harden(settings.hardening, &ground)?;
-    let engine = loading::engine(&sources, settings.concurrency, cache, compiler)?;
+    let engine = loading::engine(&sources, wiring::most_at_once(settings), cache, compiler)?;
     let keeper = Keeper::new(settings, engine.clone(), again);
     let ended = serve(settings, &hardening, &runtime, keeper, wanted);
     engine.close();

@@ -58,6 +58,10 @@ pub(crate) struct Settings {
     pub(crate) node: String,
     pub(crate) drain_timeout: Duration,
     pub(crate) task_events: bool,
+    /// `None`: no signs of life.
+    pub(crate) heartbeat: Option<Duration>,
+    pub(crate) gossip: bool,
+    pub(crate) mingle: bool,
     pub(crate) level: LogLevel,
     pub(crate) log_format: LogFormat,
     pub(crate) uid: Option<String>,

@@ -98,6 +98,8 @@ impl Resolver {
         let (node, pidfile) = self.identity()?;
         let (queues, default_queue) = self.queues()?;
         let result_options = self.result_options()?;
+        let heartbeat = self.read("heartbeat-interval", values::time_limit)?;
+        let heartbeat = (!self.switch("without-heartbeat")?).then_some(heartbeat);
         self.read("optimization", |text| match text {
             "fair" | "default" => Ok(()),
             other => Err(format!("`{other}` is neither `fair` nor `default`")),
@@ -121,6 +123,9 @@ impl Resolver {
             node,
             drain_timeout: self.read("drain-timeout", units::duration)?,
             task_events: self.switch("task-events")?,
+            heartbeat,
+            gossip: !self.switch("without-gossip")?,
+            mingle: !self.switch("without-mingle")?,
             level: self.read("loglevel", values::level)?,
             log_format: self.read("log-format", values::log_format)?,
             uid: self.optional("uid"),

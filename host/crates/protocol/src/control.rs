@@ -1,10 +1,19 @@
 //! Remote control: what is asked of workers, and their replies (PROTOCOL 7.1 and 7.2).
 
+mod command;
+mod shape;
+mod stats;
+
 use regex_lite::Regex;
 use umbel_value::{Map, Value};
 
 use crate::body::{self, Body};
 use crate::message::{Properties, RawMessage, Route};
+
+pub use self::command::recognize;
+pub use self::shape::{Binding, TASK_ITEMS, TaskInfo, rate, registered, set};
+pub(crate) use self::shape::{args_text, cut, kwargs_text};
+pub use self::stats::{Autoscaler, Pool, Server, Stats, Usage};
 
 /// Node names that a request is for.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,7 +108,33 @@ pub fn question(
         [] => Value::Null,
         names => names.iter().map(Value::from).collect(),
     };
-    said(method, arguments, destination)
+    said(method, arguments, destination, std::iter::empty())
+}
+
+/// A request as Celery's clients say it: who answers sends the reply to the exchange, under `oid`.
+pub fn ask(
+    method: &str,
+    arguments: Map,
+    exchange: &str,
+    oid: &str,
+    clock: u64,
+    expires: f64,
+) -> RawMessage {
+    let reply_to = Value::from([("exchange", Value::from(exchange)), ("routing_key", oid.into())]);
+    let further =
+        [("ticket", Value::from(uuid::Uuid::new_v4().to_string())), ("reply_to", reply_to)];
+    let mut raw = said(method, arguments, Value::Null, further.into_iter());
+    raw.headers.insert("clock".to_owned(), clock.into());
+    raw.headers.insert("expires".to_owned(), expires.into());
+    raw
+}
+
+/// Opens a reply: what each node said, usually one.
+pub fn open_reply(raw: &RawMessage) -> Option<Map> {
+    match body::open(raw) {
+        Ok(Body::Value(Value::Map(answers))) => Some(answers),
+        _ => None,
+    }
 }
 
 /// What the node said that [`question`] asked.
@@ -124,7 +159,8 @@ impl Answer {
     pub fn encode(self, asker: &str) -> RawMessage {
         let Answer { node, value } = self;
         let arguments = [("node".to_owned(), node.into()), ("value".to_owned(), value)];
-        said(ANSWER, arguments.into_iter().collect(), [Value::from(asker)].into_iter().collect())
+        let destination = [Value::from(asker)].into_iter().collect();
+        said(ANSWER, arguments.into_iter().collect(), destination, std::iter::empty())
     }
 }
 
@@ -138,14 +174,20 @@ impl Request {
 const ANSWER_TO: &str = "umbel_answer_to";
 const ANSWER: &str = "umbel_answer";
 
-fn said(method: &str, arguments: Map, destination: Value) -> RawMessage {
-    let body = Value::from([
+fn said(
+    method: &str,
+    arguments: Map,
+    destination: Value,
+    further: impl Iterator<Item = (&'static str, Value)>,
+) -> RawMessage {
+    let body = [
         ("method", Value::from(method)),
         ("arguments", arguments.into()),
         ("destination", destination),
         ("pattern", Value::Null),
         ("matcher", Value::Null),
-    ]);
+    ];
+    let body: Value = body.into_iter().chain(further).collect();
     RawMessage {
         properties: Properties {
             content_type: Some(body::JSON.to_owned()),

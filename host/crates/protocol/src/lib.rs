@@ -5,6 +5,7 @@ pub mod canvas;
 pub mod chord;
 pub mod control;
 pub mod envelope;
+pub mod event;
 pub mod message;
 pub mod names;
 pub mod record;

@@ -103,6 +103,13 @@ pub struct Message {
     pub headers: Map,
 }
 
+impl Message {
+    /// The name people see: the one that the sender gave this very call, or the task's.
+    pub fn shown_name(&self) -> &str {
+        self.shadow.as_deref().filter(|shadow| !shadow.is_empty()).unwrap_or(&self.task)
+    }
+}
+
 /// What is to happen after the task; kept as it came, opened only when it is needed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Embed {

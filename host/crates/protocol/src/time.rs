@@ -45,6 +45,11 @@ pub fn isoformat(at: jiff::Timestamp) -> String {
     )
 }
 
+/// Seconds since the epoch, as Python's `time.time()` gives them.
+pub fn epoch(at: jiff::Timestamp) -> f64 {
+    at.as_second() as f64 + f64::from(at.subsec_nanosecond()) / 1e9
+}
+
 /// An ISO 8601 text taken apart.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Parts {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use umbel_protocol::control::Binding;
 use umbel_protocol::message::{RawMessage, Route};
 
 use crate::address::Address;
@@ -67,6 +68,36 @@ pub trait Broker: Send + Sync {
     async fn broadcast(&self, message: &RawMessage) -> Result<(), BrokerError> {
         let _ = message;
         Err(BrokerError::Unsupported("remote control"))
+    }
+
+    /// Says something to whoever listens to its exchange of events now; nobody listening is no
+    /// error, and nothing is kept.
+    async fn emit(&self, route: &Route, message: &RawMessage) -> Result<(), BrokerError> {
+        let _ = (route, message);
+        Err(BrokerError::Unsupported("events"))
+    }
+
+    /// Hears what is emitted from now on under routing keys that fit the pattern.
+    async fn overhear(&self, pattern: &str) -> Result<Box<dyn Listener>, BrokerError> {
+        let _ = pattern;
+        Err(BrokerError::Unsupported("events"))
+    }
+
+    /// Hears the replies of workers that are sent with this routing key, until it is dropped.
+    async fn replies(&self, oid: &str) -> Result<Box<dyn Listener>, BrokerError> {
+        let _ = oid;
+        Err(BrokerError::Unsupported("replies"))
+    }
+
+    /// What a queue is bound to when it is consumed from.
+    fn binding(&self, queue: &str) -> Binding {
+        Binding::usual(queue)
+    }
+
+    /// Binds a queue, which is being consumed from, to one more exchange.
+    async fn bind(&self, queue: &str, binding: &Binding) -> Result<(), BrokerError> {
+        let _ = (queue, binding);
+        Err(BrokerError::Unsupported("exchanges"))
     }
 
     /// Closes what it holds. Deliveries that are not settled by then will come again.

@@ -191,6 +191,8 @@ macro_rules! broker_conformance {
             a_listener_hears_what_is_said_after_it_began
             all_that_is_said_is_heard_in_order_by_every_listener
             nobody_listening_is_no_error
+            what_is_emitted_is_overheard_by_those_who_want_it
+            a_reply_is_heard_by_whoever_asked_and_by_nobody_else
             a_reply_that_nobody_waits_for_is_no_error
             waiting_for_a_request_may_be_cut_short
             a_listener_ends_with_its_broker

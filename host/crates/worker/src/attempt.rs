@@ -80,6 +80,7 @@ impl Attempt {
             if let Err(error) = self.ack_early().await {
                 return debug!(id = %self.message.id, "not run: {error}");
             }
+            place.entry.acknowledge();
         }
         worker.passed(Hop::Slot, &self.message.task);
         let (ended, sent) = self.execute(worker, &place, &*task).await;
@@ -148,7 +149,12 @@ impl Attempt {
     /// Waits until no other message of the same id is in our care; `None` if the worker drains.
     async fn enter(&mut self, worker: &Arc<Worker>) -> Option<Place> {
         loop {
-            match worker.inflight.enter(&self.message, &worker.shutdown) {
+            match worker.inflight.enter(
+                &self.message,
+                &self.route,
+                self.redelivered,
+                &worker.shutdown,
+            ) {
                 Ok(place) => return Some(place),
                 Err(occupied) => {
                     // Whatever the broker says: it was delivered before.
@@ -195,6 +201,7 @@ impl Attempt {
         let handling = &task.policy().handling;
         let outbox = RunOutbox::new(worker, &self.message, &self.route, task, self.redelivered);
         place.entry.enter_stage(Stage::Running(worker.now()));
+        worker.tally.began(&self.message);
         if handling.track_started {
             outbox.started();
         }
@@ -231,7 +238,14 @@ impl Attempt {
 
     fn facts<'a>(&'a self, worker: &'a Worker, terminated: bool) -> Facts<'a> {
         let recorder = worker.recorder(&self.route);
-        Facts { now: worker.now(), route: &self.route, spread: spread(), recorder, terminated }
+        Facts {
+            now: worker.now(),
+            route: &self.route,
+            spread: spread(),
+            recorder,
+            terminated,
+            results_shown: tracing::enabled!(tracing::Level::INFO) || worker.events.of_tasks(),
+        }
     }
 
     /// Hops 7 and 8: publish, store, count in, tell, settle. The order is the delivery contract.

@@ -61,6 +61,16 @@ impl Runner for WithBuiltins {
     }
 }
 
+/// The built-in tasks.
+pub(crate) const NAMES: [&str; 6] = [
+    names::ACCUMULATE,
+    names::BACKEND_CLEANUP,
+    names::CHORD_UNLOCK,
+    names::CHUNKS,
+    names::MAP,
+    names::STARMAP,
+];
+
 /// In place of a component's digest, which this is not.
 const DIGEST: &str = "builtin";
 

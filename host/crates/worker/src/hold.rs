@@ -37,6 +37,11 @@ impl Held {
         self.changed.notified().await;
     }
 
+    /// The window is another one for another reason.
+    pub(crate) fn look_again(&self) {
+        self.changed.notify_one();
+    }
+
     pub(crate) fn enter(&self) -> Place<'_> {
         self.count.fetch_add(1, Ordering::Relaxed);
         self.changed.notify_one();

@@ -2,11 +2,12 @@
 //! time, and a revocation reaches whoever it names, waiting or running.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
-use umbel_protocol::message::Message;
+use umbel_protocol::message::{Message, Route};
 
 use crate::shutdown::Shutdown;
 
@@ -14,12 +15,19 @@ use crate::shutdown::Shutdown;
 #[derive(Debug, Default)]
 pub(crate) struct Inflight {
     entries: Mutex<HashMap<String, Arc<Entry>>>,
+    entered: AtomicU64,
 }
 
 /// One message in our care.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) message: Arc<Message>,
+    /// Where it was published to.
+    pub(crate) route: Route,
+    pub(crate) redelivered: bool,
+    /// Whoever came earlier has a smaller one.
+    number: u64,
+    acknowledged: AtomicBool,
     /// Cancelled when somebody revokes the task: it is not to start.
     pub(crate) revoked: CancellationToken,
     /// Cancelled when its run is to end at once.
@@ -65,6 +73,14 @@ impl Entry {
         *self.stage.lock().unwrap_or_else(PoisonError::into_inner) = stage;
     }
 
+    pub(crate) fn is_acknowledged(&self) -> bool {
+        self.acknowledged.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn acknowledge(&self) {
+        self.acknowledged.store(true, Ordering::Relaxed);
+    }
+
     /// It is not to start; with `terminate`, it is to end if it did.
     pub(crate) fn revoke(&self, terminate: bool) {
         self.revoked.cancel();
@@ -79,6 +95,8 @@ impl Inflight {
     pub(crate) fn enter(
         self: &Arc<Self>,
         message: &Arc<Message>,
+        route: &Route,
+        redelivered: bool,
         shutdown: &Shutdown,
     ) -> Result<Place, Occupied> {
         let mut entries = self.entries();
@@ -87,6 +105,10 @@ impl Inflight {
         }
         let entry = Arc::new(Entry {
             message: Arc::clone(message),
+            route: route.clone(),
+            redelivered,
+            number: self.entered.fetch_add(1, Ordering::Relaxed),
+            acknowledged: AtomicBool::new(false),
             revoked: CancellationToken::new(),
             stop: shutdown.stop_token(),
             stage: Mutex::new(Stage::Waiting),
@@ -100,9 +122,11 @@ impl Inflight {
         self.entries().get(id).cloned()
     }
 
-    /// All of them, in no order.
+    /// All of them, in the order in which they came.
     pub(crate) fn all(&self) -> Vec<Arc<Entry>> {
-        self.entries().values().cloned().collect()
+        let mut all: Vec<Arc<Entry>> = self.entries().values().cloned().collect();
+        all.sort_unstable_by_key(|entry| entry.number);
+        all
     }
 
     fn entries(&self) -> MutexGuard<'_, HashMap<String, Arc<Entry>>> {
@@ -126,10 +150,11 @@ mod tests {
     async fn a_second_message_of_an_id_enters_when_the_first_has_left() {
         let (inflight, shutdown) = (Arc::new(Inflight::default()), Shutdown::new());
         let message = Arc::new(Message::new("tasks.add", Vec::new(), Default::default()));
-        let first = inflight.enter(&message, &shutdown).expect("nobody is there");
-        let Err(occupied) = inflight.enter(&message, &shutdown) else { panic!("it is taken") };
+        let enter = || inflight.enter(&message, &Route::queue("celery"), false, &shutdown);
+        let first = enter().expect("nobody is there");
+        let Err(occupied) = enter() else { panic!("it is taken") };
         drop(first);
         occupied.left().await;
-        assert!(inflight.enter(&message, &shutdown).is_ok());
+        assert!(enter().is_ok());
     }
 }

@@ -18,21 +18,35 @@ use crate::hop::Hop;
 use crate::record;
 use crate::worker::Worker;
 
-/// Takes until the worker drains or the broker refuses for good.
+/// Takes until the worker drains or the broker refuses for good. There may be no queue to take from.
 pub(crate) async fn take_all(
     worker: &Arc<Worker>,
-    consumer: &mut Box<dyn Consumer>,
+    consumer: &mut Option<Box<dyn Consumer>>,
 ) -> Result<(), BrokerError> {
+    let mut orders = worker.queues.inbox().ok_or(BrokerError::Closed)?;
     loop {
         tokio::select! {
             biased;
             () = worker.shutdown.draining() => return Ok(()),
-            () = worker.held.changed() => consumer.resize(worker.window()).await?,
-            delivery = consumer.next() => match delivery? {
+            Some(order) = orders.recv() => tokio::select! {
+                () = order.carry_out(worker, consumer) => {}
+                () = worker.shutdown.draining() => return Ok(()),
+            },
+            () = worker.held.changed() => if let Some(consumer) = consumer {
+                consumer.resize(worker.window()).await?;
+            },
+            delivery = next(consumer) => match delivery? {
                 Some(delivery) => take(worker, delivery),
                 None => return Ok(()),
             },
         }
+    }
+}
+
+async fn next(consumer: &mut Option<Box<dyn Consumer>>) -> Result<Option<Delivery>, BrokerError> {
+    match consumer {
+        Some(consumer) => consumer.next().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -65,6 +79,9 @@ fn take(worker: &Arc<Worker>, delivery: Delivery) {
     let redelivered = redelivered || message.headers.contains_key(REPEATED);
     let attempt = Attempt { message, raw, queue, route, redelivered, deliveries, receipt };
     worker.passed(Hop::Admit, &attempt.message.task);
+    if !matches!(admission, Admission::Refuse(_)) {
+        worker.tally.accepted(&attempt.message);
+    }
     Arc::clone(&worker).track(async move {
         match admission {
             Admission::Run => attempt.run(&worker, None).await,

@@ -1,14 +1,19 @@
-//! One enum of endings -> log line and counter, so that they never disagree.
+//! One enum of endings -> log line, event and counter, so that they never disagree.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tracing::{error, info, warn};
+use umbel_protocol::event::{Bill, Event};
 use umbel_protocol::message::{DecodeError, Message};
 use umbel_task::name::PluginVersion;
 use umbel_task::outcome::Cost;
 use umbel_value::Value;
+
+use crate::events::Events;
 
 /// How one message ended here.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +28,7 @@ pub(crate) enum Ending {
     Retry {
         after: Duration,
         cause: String,
+        traceback: Option<String>,
     },
     Rejected {
         requeue: bool,
@@ -36,7 +42,9 @@ pub(crate) enum Ending {
     /// Another task took its place.
     Replaced,
     /// It came again although its result was stored.
-    Repeated,
+    Repeated {
+        result: String,
+    },
     Unregistered,
     /// Kept until a plugin brings its name.
     Parked,
@@ -45,19 +53,27 @@ pub(crate) enum Ending {
 }
 
 impl Ending {
-    pub(crate) fn succeeded(value: &Value) -> Self {
-        let shown = tracing::enabled!(tracing::Level::INFO);
+    /// `shown`: somebody wants to see the result.
+    pub(crate) fn succeeded(value: &Value, shown: bool) -> Self {
         Self::Succeeded { result: if shown { repr(value) } else { String::new() } }
+    }
+
+    pub(crate) fn repeated(value: &Value) -> Self {
+        Self::Repeated { result: repr(value) }
     }
 }
 
-/// Counts endings for the last line of a worker's life.
-#[derive(Debug, Default)]
+/// Counts what happens, and tells of it.
+#[derive(Debug)]
 pub(crate) struct Tally {
+    events: Arc<Events>,
     finished: AtomicU64,
     failed: AtomicU64,
     refused: AtomicU64,
     returned: AtomicU64,
+    begun: AtomicU64,
+    /// Runs that began, by task.
+    begun_by_task: Mutex<BTreeMap<String, u64>>,
 }
 
 /// What a worker did in its life; its `Display` is the last line of the log.
@@ -86,6 +102,18 @@ impl fmt::Display for Summary {
 }
 
 impl Tally {
+    pub(crate) fn new(events: Arc<Events>) -> Self {
+        Self {
+            events,
+            finished: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            returned: AtomicU64::new(0),
+            begun: AtomicU64::new(0),
+            begun_by_task: Mutex::default(),
+        }
+    }
+
     pub(crate) fn summary(&self, stuck: u64) -> Summary {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Summary {
@@ -98,18 +126,47 @@ impl Tally {
     }
 
     pub(crate) fn received(&self, message: &Message) {
-        info!("Task {}[{}] received", name(message), message.id);
+        info!("Task {}[{}] received", message.shown_name(), message.id);
+    }
+
+    /// It is to run, now or later.
+    pub(crate) fn accepted(&self, message: &Message) {
+        self.events.task(&Event::Received(message));
+    }
+
+    /// Its run begins.
+    pub(crate) fn began(&self, message: &Message) {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        let mut by_task = self.begun_by_task.lock().unwrap_or_else(PoisonError::into_inner);
+        match by_task.get_mut(&message.task) {
+            Some(count) => *count += 1,
+            None => drop(by_task.insert(message.task.clone(), 1)),
+        }
+        drop(by_task);
+        self.events.task(&Event::Started(&message.id));
+    }
+
+    /// Runs that began.
+    pub(crate) fn begun(&self) -> u64 {
+        self.begun.load(Ordering::Relaxed)
+    }
+
+    /// The same by task.
+    pub(crate) fn begun_by_task(&self) -> BTreeMap<String, u64> {
+        self.begun_by_task.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Tells how a message ended, and of its run, if there was one.
     pub(crate) fn ended(&self, message: &Message, ending: &Ending, ran: Option<Ran<'_>>) {
-        let name = name(message);
+        self.tell_monitors(message, ending, ran.as_ref());
+        let name = message.shown_name();
         let id = &message.id;
         let bill = ran.as_ref().map_or(&"" as &dyn fmt::Display, |ran| ran);
         let runtime = ran.as_ref().map_or(0.0, |ran| ran.cost.wall.as_secs_f64());
         self.count(ending);
         match ending {
             Ending::Succeeded { result } => {
+                let result = one_line(result, MAX_RESULT);
                 info!("Task {name}[{id}] succeeded in {runtime:.6}s: {result}{bill}");
             }
             Ending::Failed { exception, traceback } => {
@@ -120,7 +177,7 @@ impl Tally {
                     "Task {name}[{id}] raised after {runtime:.6}s: {exception}{bill}{line}{traceback}"
                 );
             }
-            Ending::Retry { after, cause } => {
+            Ending::Retry { after, cause, .. } => {
                 let after = after.as_secs_f64();
                 info!("Task {name}[{id}] retry: Retry in {after}s: {cause}{bill}");
             }
@@ -134,7 +191,7 @@ impl Tally {
             }
             Ending::Revoked { terminated: false } => info!("Discarding revoked task: {name}[{id}]"),
             Ending::Replaced => info!("Task {name}[{id}] replaced itself{bill}"),
-            Ending::Repeated => {
+            Ending::Repeated { .. } => {
                 info!("Task {name}[{id}] came again, but has succeeded: not run");
             }
             Ending::Unregistered => {
@@ -160,6 +217,48 @@ impl Tally {
         }
     }
 
+    fn tell_monitors(&self, message: &Message, ending: &Ending, ran: Option<&Ran<'_>>) {
+        if !self.events.of_tasks() {
+            return;
+        }
+        let id = message.id.as_str();
+        let bill = ran.map(Ran::bill);
+        let failed = |exception: &str, traceback: Option<&str>, bill| {
+            self.events.task(&Event::Failed { id, exception, traceback, bill });
+        };
+        let revoked = |terminated, expired, bill| {
+            self.events.task(&Event::Revoked { id, terminated, expired, bill });
+        };
+        match ending {
+            Ending::Succeeded { result } | Ending::Repeated { result } => {
+                let runtime = bill.as_ref().map(|bill| bill.runtime);
+                self.events.task(&Event::Succeeded { id, result, runtime, bill });
+            }
+            Ending::Failed { exception, traceback } => {
+                failed(exception, traceback.as_deref(), bill);
+            }
+            Ending::Unregistered => {
+                let name = umbel_protocol::repr::quoted(&message.task);
+                failed(&format!("NotRegistered({name})"), None, None);
+            }
+            Ending::Retry { cause, traceback, .. } => {
+                let traceback = traceback.as_deref();
+                self.events.task(&Event::Retried { id, exception: cause, traceback, bill });
+            }
+            Ending::Rejected { requeue } => {
+                if !requeue {
+                    failed("reject requeue=False: the task rejected its message", None, bill);
+                }
+                self.events.task(&Event::Rejected { id, requeue: *requeue });
+            }
+            Ending::Expired => revoked(false, true, None),
+            Ending::Revoked { terminated } => revoked(*terminated, false, bill),
+            Ending::Returned if ran.is_some() => self.events.task(&Event::Cancelled(id)),
+            // Celery's workers say nothing of these either.
+            Ending::Ignored | Ending::Replaced | Ending::Parked | Ending::Returned => {}
+        }
+    }
+
     fn count(&self, ending: &Ending) {
         let counter = match ending {
             Ending::Failed { .. } => {
@@ -180,6 +279,19 @@ pub(crate) struct Ran<'a> {
     pub(crate) version: &'a PluginVersion,
 }
 
+impl Ran<'_> {
+    fn bill(&self) -> Bill {
+        Bill {
+            runtime: self.cost.wall.as_secs_f64(),
+            // To the microsecond.
+            cpu_ms: (self.cost.cpu.as_secs_f64() * 1e6).round() / 1e3,
+            memory_bytes: self.cost.memory,
+            fuel: self.cost.fuel,
+            plugin: self.version.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for Ran<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let cpu = self.cost.cpu.as_secs_f64() * 1e3;
@@ -192,13 +304,8 @@ impl fmt::Display for Ran<'_> {
     }
 }
 
-fn name(message: &Message) -> &str {
-    message.shadow.as_deref().filter(|shadow| !shadow.is_empty()).unwrap_or(&message.task)
-}
-
-/// Short Python-like text of a value, for people: one line, whatever is in it.
 fn repr(value: &Value) -> String {
-    one_line(&umbel_protocol::repr::repr(value), MAX_RESULT)
+    umbel_protocol::repr::repr(value)
 }
 
 /// Characters of an exception that the log shows.

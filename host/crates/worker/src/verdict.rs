@@ -27,6 +27,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) recorder: Recorder<'a>,
     /// Somebody revoked the task while it ran.
     pub(crate) terminated: bool,
+    /// Somebody wants to see what tasks return.
+    pub(crate) results_shown: bool,
 }
 
 /// All that follows; the fields are in the order they are carried out.
@@ -156,7 +158,7 @@ pub(crate) fn refusal(
 /// not have counted in.
 pub(crate) fn repeated(message: &Message, result: Value) -> Verdict {
     let part = part(message, State::Success, &result);
-    Verdict { part, ..quiet(Last::Ack, Ending::Repeated) }
+    Verdict { part, ..quiet(Last::Ack, Ending::repeated(&result)) }
 }
 
 /// What follows when what a verdict sends can never be sent, or its result never be written.
@@ -210,7 +212,7 @@ impl Judge<'_> {
             Ok(plan) => plan,
             Err(error) => return self.failure(exception::canvas(&error), None),
         };
-        let ending = Ending::succeeded(&value);
+        let ending = Ending::succeeded(&value, self.facts.results_shown);
         let mut children = sent.children;
         children.extend(plan.children);
         let part = part(self.message, State::Success, &value);
@@ -306,11 +308,16 @@ impl Judge<'_> {
         let record = facts.recorder.passing(message, State::Retry, result);
         // Celery lists the next attempt among the children.
         let children = Some(vec![result_tuple(&message.id)]);
+        let told = traceback.clone();
         let record = self.watched().then_some(ResultRecord { traceback, children, ..record });
         // Back to where the message came from (PROTOCOL 5.6).
         let again = Box::new(message.retry(Some(eta)));
         let steps = vec![Step::Send { route: facts.route.clone(), message: again }];
-        Verdict { steps, record, ..quiet(Last::Ack, Ending::Retry { after, cause: text }) }
+        Verdict {
+            steps,
+            record,
+            ..quiet(Last::Ack, Ending::Retry { after, cause: text, traceback: told })
+        }
     }
 
     /// Interrupted is not failed.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 use umbel_protocol::body::Serializer;
@@ -15,19 +15,23 @@ use umbel_task::policy::matches;
 use umbel_task::runner::Runner;
 use umbel_transport::broker::{Broker, BrokerError, Consumer};
 use umbel_transport::results::ResultStore;
-use umbel_value::Value;
+use umbel_value::{Map, Value};
 
 use crate::builtins::WithBuiltins;
-use crate::control::{Clock, Plugins};
+use crate::control::{Clock, Gossip, Plugins};
+use crate::events::Events;
 use crate::flow::Flow;
 use crate::hold::Held;
 use crate::hop::Hop;
 use crate::inflight::Inflight;
+use crate::queues::Queues;
 use crate::record::Recorder;
 use crate::revoked::Revoked;
 use crate::shutdown::Shutdown;
+use crate::slots::{Slot, Slots};
 use crate::tell::{Summary, Tally};
-use crate::{control, intake, parked};
+use crate::vitals::Vitals;
+use crate::{control, events, intake, parked};
 
 /// How a worker is set up.
 #[derive(Clone, Debug)]
@@ -35,8 +39,10 @@ pub struct WorkerConfig {
     /// `celery@host`, as operators see it.
     pub node: String,
     pub queues: Vec<String>,
-    /// Tasks at once.
+    /// Tasks at once, to begin with.
     pub concurrency: usize,
+    /// Tasks at once that remote control may ask for.
+    pub max_concurrency: usize,
     /// Unsettled messages for each slot.
     pub prefetch_multiplier: u16,
     /// How long running tasks may go on after the worker was told to stop.
@@ -53,6 +59,16 @@ pub struct WorkerConfig {
     pub result_extended: bool,
     /// Listen to remote control.
     pub control: bool,
+    /// Ask the other workers which tasks are revoked when starting.
+    pub mingle: bool,
+    /// Listen to what other workers tell of themselves, and take part in their elections.
+    pub gossip: bool,
+    /// Tell of tasks from the start; otherwise when remote control asks for it.
+    pub task_events: bool,
+    /// How often to give a sign of life; `None` is never.
+    pub heartbeat: Option<Duration>,
+    /// What remote control is told of what the worker does not know itself.
+    pub about: About,
     /// Keep messages whose task nobody here has until a plugin brings it, instead of refusing them.
     pub park_unknown: bool,
     /// The wall clock. It may jump: only what is said in its terms (eta, expiry, dates) asks it.
@@ -62,12 +78,28 @@ pub struct WorkerConfig {
     pub die_after: Option<(Hop, String)>,
 }
 
+/// What remote control is told of what the worker does not know itself; no password is in it.
+#[derive(Clone, Debug, Default)]
+pub struct About {
+    /// Settings that somebody made.
+    pub settings: Map,
+    /// All settings.
+    pub all_settings: Map,
+    /// The server that messages come from.
+    pub broker: Value,
+    /// What this is and where it runs, in a few lines.
+    pub software: String,
+    /// The soft and the hard time limit of tasks that have none of their own.
+    pub time_limits: (Option<Duration>, Option<Duration>),
+}
+
 impl Default for WorkerConfig {
     fn default() -> Self {
         Self {
             node: "celery@localhost".to_owned(),
             queues: vec![umbel_protocol::names::DEFAULT_QUEUE.to_owned()],
             concurrency: 64,
+            max_concurrency: 128,
             prefetch_multiplier: 1,
             drain_timeout: Duration::from_secs(25),
             hold_limit: 1000,
@@ -76,6 +108,11 @@ impl Default for WorkerConfig {
             accept: vec![Serializer::Json, Serializer::Msgpack, Serializer::Yaml],
             result_extended: false,
             control: true,
+            mingle: true,
+            gossip: true,
+            task_events: false,
+            heartbeat: Some(Duration::from_secs(2)),
+            about: About::default(),
             park_unknown: false,
             clock: Timestamp::now,
             die_after: None,
@@ -116,11 +153,15 @@ pub struct Worker {
     pub(crate) inflight: Arc<Inflight>,
     pub(crate) revoked: Revoked,
     pub(crate) flow: Flow,
-    pub(crate) clock: Clock,
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) events: Arc<Events>,
+    pub(crate) gossip: Gossip,
+    pub(crate) queues: Queues,
+    pub(crate) vitals: Vitals,
+    pub(crate) slots: Arc<Slots>,
     /// One place for messages that may be what took their worker down.
     pub(crate) suspects: Arc<Semaphore>,
     pub(crate) io: Handle,
-    slots: Arc<Semaphore>,
 }
 
 impl Worker {
@@ -131,8 +172,12 @@ impl Worker {
         store: Option<Arc<dyn ResultStore>>,
         runner: Arc<dyn Runner>,
     ) -> Self {
-        let slots = Arc::new(Semaphore::new(config.concurrency.max(1)));
+        let clock = Arc::new(Clock::default());
+        let events = Events::new(&config.node, config.task_events, clock.clone(), config.clock);
+        let events = Arc::new(events);
         Self {
+            slots: Slots::new(config.concurrency, config.max_concurrency),
+            queues: Queues::new(&config.queues),
             held: Held::new(config.hold_limit),
             config,
             broker,
@@ -141,14 +186,16 @@ impl Worker {
             plugins: None,
             shutdown: Shutdown::new(),
             tracker: TaskTracker::new(),
-            tally: Tally::default(),
+            tally: Tally::new(events.clone()),
+            events,
+            gossip: Gossip::default(),
+            vitals: Vitals::new(),
             inflight: Arc::default(),
             revoked: Revoked::default(),
             flow: Flow::default(),
-            clock: Clock::default(),
+            clock,
             suspects: Arc::new(Semaphore::new(1)),
             io: Handle::current(),
-            slots,
         }
     }
 
@@ -168,24 +215,25 @@ impl Worker {
     ) -> Result<Summary, WorkerError> {
         self.shutdown = shutdown;
         let worker = Arc::new(self);
-        let Some(mut consumer) = worker.subscribe().await? else {
+        let Some(consumer) = worker.subscribe().await? else {
             worker.broker.close().await;
             return Ok(worker.tally.summary(0));
         };
+        let mut consumer = Some(consumer);
+        let publishing = events::start(&worker).await;
         let control = control::start(&worker).await;
         let parked = parked::watch(&worker);
         ready();
         let taken = intake::take_all(&worker, &mut consumer).await;
-        let stopped = match &taken {
-            Ok(()) => consumer.stop().await,
-            Err(_) => {
-                // The subscription is gone for good: end what runs, then say why.
-                worker.shutdown.drain();
-                Ok(())
+        events::say_goodbye(&worker);
+        match (&taken, &mut consumer) {
+            (Ok(()), Some(consumer)) => {
+                if let Err(error) = consumer.stop().await {
+                    info!("the broker did not hear that we stop: {error}");
+                }
             }
-        };
-        if let Err(error) = stopped {
-            info!("the broker did not hear that we stop: {error}");
+            // The subscription is gone for good: end what runs, then say why.
+            _ => worker.shutdown.drain(),
         }
         let stuck = intake::drain(&worker).await;
         if let Some(store) = &worker.store {
@@ -196,6 +244,7 @@ impl Worker {
             // It panics if it does; nothing is lost by that.
             let _ = parked.await;
         }
+        publishing.stop().await;
         worker.broker.close().await;
         control.stop().await;
         taken.map_err(WorkerError::Consume)?;
@@ -226,19 +275,18 @@ impl Worker {
 
     /// Deliveries that may be unsettled now: those the slots can use, and those that wait for their time.
     pub(crate) fn window(&self) -> u16 {
-        let slots = self.config.concurrency.max(1);
-        let wanted = slots * usize::from(self.config.prefetch_multiplier.max(1));
+        let wanted = self.slots.size() * usize::from(self.config.prefetch_multiplier.max(1));
         u16::try_from(wanted.saturating_add(self.held.count())).unwrap_or(u16::MAX)
     }
 
     /// A free slot; `None` once the worker drains.
-    pub(crate) async fn slot(&self) -> Option<OwnedSemaphorePermit> {
+    pub(crate) async fn slot(&self) -> Option<Slot> {
         if self.shutdown.is_draining() {
             return None;
         }
         tokio::select! {
             biased;
-            permit = Arc::clone(&self.slots).acquire_owned() => permit.ok(),
+            slot = self.slots.take() => slot,
             () = self.shutdown.draining() => None,
         }
     }

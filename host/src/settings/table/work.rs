@@ -160,7 +160,38 @@ pub(super) const SETTINGS: &[Setting] = &[
         short: Some('E'),
         kind: Kind::Switch,
         celery: &["worker_send_task_events"],
-        help: "Accepted for Celery's sake. This version sends no events",
+        help: "Tell monitors of every task from the start; otherwise once one asks for it",
+        ..BASE
+    },
+    Setting {
+        key: "heartbeat-interval",
+        long: "heartbeat-interval",
+        kind: Kind::Duration,
+        value: "TIME",
+        default: "2s",
+        celery: &["worker_heartbeat_interval"],
+        help: "How often to tell monitors that this worker lives; a bare number is seconds",
+        ..BASE
+    },
+    Setting {
+        key: "without-heartbeat",
+        long: "without-heartbeat",
+        kind: Kind::Switch,
+        help: "Give monitors no signs of life",
+        ..BASE
+    },
+    Setting {
+        key: "without-gossip",
+        long: "without-gossip",
+        kind: Kind::Switch,
+        help: "Do not listen to other workers' events",
+        ..BASE
+    },
+    Setting {
+        key: "without-mingle",
+        long: "without-mingle",
+        kind: Kind::Switch,
+        help: "Do not ask other workers at the start which tasks are revoked",
         ..BASE
     },
 ];

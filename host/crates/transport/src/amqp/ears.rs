@@ -21,8 +21,16 @@ pub(crate) struct Place {
     pub(crate) queue: ShortString,
     pub(crate) options: QueueDeclareOptions,
     pub(crate) arguments: FieldTable,
-    /// A fanout exchange, not durable, that the queue is bound to.
-    pub(crate) exchange: Option<ShortString>,
+    /// What the queue is bound to.
+    pub(crate) source: Option<Source>,
+}
+
+/// An exchange, and what is wanted of it.
+pub(crate) struct Source {
+    pub(crate) exchange: ShortString,
+    pub(crate) kind: ExchangeKind,
+    pub(crate) durable: bool,
+    pub(crate) key: ShortString,
 }
 
 /// A channel and its deliveries.
@@ -46,12 +54,12 @@ impl Place {
         let channel = connection.create_channel().await?;
         let (queue, none) = (self.queue.clone(), FieldTable::default);
         channel.queue_declare(queue.clone(), self.options, self.arguments.clone()).await?;
-        if let Some(exchange) = self.exchange.clone() {
-            let kind = ExchangeKind::Fanout;
-            let fleeting = ExchangeDeclareOptions::default();
-            channel.exchange_declare(exchange.clone(), kind, fleeting, none()).await?;
-            let (options, key) = (QueueBindOptions::default(), ShortString::default());
-            channel.queue_bind(queue.clone(), exchange, key, options, none()).await?;
+        if let Some(Source { exchange, kind, durable, key }) = &self.source {
+            let declare =
+                ExchangeDeclareOptions { durable: *durable, ..ExchangeDeclareOptions::default() };
+            channel.exchange_declare(exchange.clone(), kind.clone(), declare, none()).await?;
+            let (bind, exchange) = (QueueBindOptions::default(), exchange.clone());
+            channel.queue_bind(queue.clone(), exchange, key.clone(), bind, none()).await?;
         }
         let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
         let tag = ShortString::default();

@@ -23,6 +23,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio_util::task::TaskTracker;
+use umbel_protocol::control::Binding;
 use umbel_protocol::message::{RawMessage, Route};
 use umbel_protocol::names;
 
@@ -143,6 +144,36 @@ impl Broker for AmqpBroker {
         let exchange = names::control_exchange(&self.consuming.options.control);
         let everybody = Route { exchange, routing_key: String::new() };
         self.publisher.publish(&everybody, message, Missing::Declare).await
+    }
+
+    async fn emit(&self, route: &Route, message: &RawMessage) -> Result<(), BrokerError> {
+        self.publisher.publish(route, message, Missing::Declare).await
+    }
+
+    async fn overhear(&self, pattern: &str) -> Result<Box<dyn Listener>, BrokerError> {
+        let listener = listen::overhear(self.listening.clone(), pattern, &self.pumps).await?;
+        Ok(Box::new(listener))
+    }
+
+    async fn replies(&self, oid: &str) -> Result<Box<dyn Listener>, BrokerError> {
+        let listener = listen::replies(self.listening.clone(), oid, &self.pumps).await?;
+        Ok(Box::new(listener))
+    }
+
+    fn binding(&self, queue: &str) -> Binding {
+        let options = &self.consuming.options;
+        let (exchange, kind, key) = options.binding(queue);
+        Binding {
+            exchange: exchange.to_owned(),
+            kind: kind.as_str(),
+            routing_key: key.to_owned(),
+            arguments: options.arguments(queue),
+        }
+    }
+
+    async fn bind(&self, queue: &str, binding: &Binding) -> Result<(), BrokerError> {
+        let connection = self.consuming.connection().await?;
+        topology::bind(&self.consuming, &connection, queue, binding).await
     }
 
     async fn close(&self) {

@@ -97,6 +97,17 @@ impl Default for AmqpOptions {
     }
 }
 
+impl ExchangeType {
+    /// The server's word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ExchangeType::Direct => "direct",
+            ExchangeType::Topic => "topic",
+            ExchangeType::Fanout => "fanout",
+        }
+    }
+}
+
 impl QueueType {
     /// The server's word for it.
     pub fn as_str(self) -> &'static str {

@@ -191,7 +191,7 @@ fn place(queue: &str) -> Place {
             ..QueueDeclareOptions::default()
         },
         arguments,
-        exchange: None,
+        source: None,
     }
 }
 

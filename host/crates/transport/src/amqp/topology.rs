@@ -7,6 +7,7 @@ use lapin::options::{
 };
 use lapin::types::{FieldTable, ShortString};
 use lapin::{Channel, Connection, ExchangeKind};
+use umbel_protocol::control::Binding;
 use umbel_protocol::message::Route;
 use umbel_protocol::names;
 
@@ -66,6 +67,26 @@ pub(crate) async fn declare(
     let arguments = table::write_table(&options.arguments(&queue.name), 0);
     declarer.queue_with(&queue.at_server, declare, arguments).await?;
     declarer.bind_queue(&exchange, &queue.at_server, key).await?;
+    declarer.close().await
+}
+
+/// Lets a queue take from one more exchange, which is declared if it is missing.
+pub(crate) async fn bind(
+    link: &Link,
+    connection: &Connection,
+    queue: &str,
+    binding: &Binding,
+) -> Result<(), BrokerError> {
+    let exchange = short(&binding.exchange)?;
+    let kind = match binding.kind {
+        "topic" => ExchangeKind::Topic,
+        "fanout" => ExchangeKind::Fanout,
+        _ => ExchangeKind::Direct,
+    };
+    let mut declarer = Declarer::new(link, connection);
+    declarer.refuse = true;
+    declarer.exchange(&exchange, kind, true).await?;
+    declarer.bind_queue(&exchange, &short(queue)?, &binding.routing_key).await?;
     declarer.close().await
 }
 

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use umbel_protocol::message::{RawMessage, Route};
-use umbel_protocol::names;
+use umbel_protocol::{event, names};
 
 use super::bench::{message, sorted, text};
 use super::{BrokerFixture, fresh, soon};
-use crate::broker::{Broker, Listener};
+use crate::broker::{Broker, BrokerError, Listener};
 
 pub async fn a_listener_hears_what_is_said_after_it_began(fixture: &dyn BrokerFixture) {
     if !fixture.abilities().listens {
@@ -96,6 +96,44 @@ pub async fn a_listener_ends_with_its_broker(fixture: &dyn BrokerFixture) {
     soon("close", broker.close()).await;
     let end = async { while let Ok(Some(_)) = listener.next().await {} };
     soon("the end", end).await;
+}
+
+pub async fn what_is_emitted_is_overheard_by_those_who_want_it(fixture: &dyn BrokerFixture) {
+    let (worker, monitor) = (fixture.broker().await, fixture.broker().await);
+    let opened = soon("overhear", monitor.overhear(event::OF_WORKERS)).await;
+    if matches!(opened, Err(BrokerError::Unsupported(_))) {
+        return;
+    }
+    let mut of_workers = opened.expect("the broker lets us overhear");
+    let all = soon("overhear", monitor.overhear(event::ALL)).await;
+    let mut all = all.expect("the broker lets us overhear");
+    let key = |key: &str| Route { exchange: names::EVENT_EXCHANGE.into(), routing_key: key.into() };
+    let (of_task, of_worker) = (request(), request());
+    soon("emit", worker.emit(&key("task.multi"), &of_task)).await.expect("emits");
+    soon("emit", worker.emit(&key("worker.heartbeat"), &of_worker)).await.expect("emits");
+    hear(&mut of_workers, &of_worker, |other| assert_ne!(other.body, of_task.body)).await;
+    hear(&mut all, &of_task, |_| {}).await;
+    hear(&mut all, &of_worker, |_| {}).await;
+}
+
+pub async fn a_reply_is_heard_by_whoever_asked_and_by_nobody_else(fixture: &dyn BrokerFixture) {
+    let (worker, client) = (fixture.broker().await, fixture.broker().await);
+    let (oid, other) = (fresh("oid"), fresh("oid"));
+    let opened = soon("replies", client.replies(&oid)).await;
+    if matches!(opened, Err(BrokerError::Unsupported(_))) {
+        return;
+    }
+    let mut replies = opened.expect("the broker lets us hear replies");
+    let exchange = names::reply_exchange(names::CONTROL);
+    let route = |oid: &str| Route { exchange: exchange.clone(), routing_key: oid.to_owned() };
+    let said: Vec<_> = (0..3).map(|_| request()).collect();
+    soon("reply", worker.publish(&route(&other), &request())).await.expect("publishes");
+    for one in &said {
+        soon("reply", worker.publish(&route(&oid), one)).await.expect("publishes");
+    }
+    for one in &said {
+        hear(&mut replies, one, |other| panic!("{other:?} is not for us")).await;
+    }
 }
 
 /// Unlike any other.

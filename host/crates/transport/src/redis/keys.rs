@@ -45,8 +45,8 @@ impl Keys {
     }
 
     /// Where those who listen to an exchange hear what is said to it.
-    pub(super) fn channel(&self, database: i64, exchange: &str) -> String {
-        format!("{}{}", self.prefix, names::fanout_channel(database, exchange, ""))
+    pub(super) fn channel(&self, database: i64, exchange: &str, key: &str) -> String {
+        format!("{}{}", self.prefix, names::fanout_channel(database, exchange, key))
     }
 
     pub(super) fn binding(&self, exchange: &str) -> String {
@@ -83,7 +83,7 @@ mod tests {
         assert_eq!(keys.unacked(), "pfx:unacked");
         assert_eq!(keys.unacked_index(), "pfx:unacked_index");
         assert_eq!(keys.dead(), "pfx:umbel.dead");
-        assert_eq!(keys.channel(3, "x"), "pfx:/3.x");
+        assert_eq!(keys.channel(3, "x", ""), "pfx:/3.x");
         assert_eq!(keys.binding("celery"), "pfx:_kombu.binding.celery");
         assert_eq!(keys.permanent_binding("celery"), "pfx:_kombu.binding_permanent.celery");
     }

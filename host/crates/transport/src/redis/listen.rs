@@ -1,4 +1,4 @@
-//! Remote control: requests that are said to every worker, over PUB/SUB. Nothing is kept.
+//! What is said to every worker, and what workers tell of themselves, over PUB/SUB. Nothing is kept.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,31 +41,60 @@ impl Listener for RedisListener {
     }
 }
 
-/// Hears everything from when this returns.
+/// A channel to listen to.
+struct Topic {
+    channel: String,
+    /// A table of bindings and our member of it, as kombu keeps it, though nobody looks there to
+    /// deliver.
+    binding: Option<(String, String)>,
+}
+
+/// Hears what is said to every worker from when this returns.
 pub(super) async fn start(
     shared: &Arc<Shared>,
     node: &str,
 ) -> Result<impl Listener + use<>, Fault> {
+    let exchange = names::control_exchange(names::CONTROL);
+    let member = names::binding("", "", &names::control_queue(node, names::CONTROL));
+    let table = shared.keys.binding(&exchange);
+    let channel = channel(shared, &exchange, "");
+    hear(shared, Topic { channel, binding: Some((table, member)) }).await
+}
+
+/// Hears the events whose routing keys fit the pattern, from when this returns.
+pub(super) async fn overhear(
+    shared: &Arc<Shared>,
+    pattern: &str,
+) -> Result<impl Listener + use<>, Fault> {
+    let pattern = pattern.replace('#', "*");
+    let channel = channel(shared, names::EVENT_EXCHANGE, &pattern);
+    hear(shared, Topic { channel, binding: None }).await
+}
+
+async fn hear(shared: &Arc<Shared>, topic: Topic) -> Result<RedisListener, Fault> {
     if shared.closing.is_cancelled() {
         return Err(Fault::Closed);
     }
-    let binding = names::binding("", "", &names::control_queue(node, names::CONTROL));
-    let subscription = subscribe(shared).await?;
-    bind(shared, &binding).await?;
+    let subscription = subscribe(shared, &topic).await?;
     let (tell, heard) = mpsc::channel(AHEAD);
-    shared.tasks.spawn(listen_for_ever(shared.clone(), subscription, binding, tell));
+    shared.tasks.spawn(listen_for_ever(shared.clone(), subscription, topic, tell));
     Ok(RedisListener { heard })
 }
 
-/// Returns once the server has told whoever listens.
+/// Returns once the server has told whoever listens to remote control.
 pub(super) async fn broadcast(shared: &Shared, message: &RawMessage) -> Result<(), Fault> {
     let exchange = names::control_exchange(names::CONTROL);
-    let channel = channel(shared);
+    say(shared, &Route { exchange, routing_key: String::new() }, message).await
+}
+
+/// Returns once the server has told whoever listens to the route's exchange.
+pub(super) async fn say(shared: &Shared, route: &Route, message: &RawMessage) -> Result<(), Fault> {
+    let channel = channel(shared, &route.exchange, &route.routing_key);
     let mut message = message.clone();
     message.properties.priority.get_or_insert(0);
     let envelope = Envelope {
         message,
-        route: Route { exchange, routing_key: String::new() },
+        route: route.clone(),
         tag: Uuid::new_v4().to_string(),
         redelivered: false,
     };
@@ -77,16 +106,16 @@ pub(super) async fn broadcast(shared: &Shared, message: &RawMessage) -> Result<(
 async fn listen_for_ever(
     shared: Arc<Shared>,
     mut subscription: PubSub,
-    binding: String,
+    topic: Topic,
     tell: mpsc::Sender<RawMessage>,
 ) {
     let closing = shared.closing.clone();
     let listening = async {
         loop {
             let why = pass_on(&mut subscription, &tell).await;
-            warn!(address = %shared.link.address(), why, "remote control lost; reconnecting");
-            subscription = again(&shared, &binding).await;
-            info!(address = %shared.link.address(), "remote control is back");
+            warn!(address = %shared.link.address(), channel = topic.channel, why, "subscription lost; reconnecting");
+            subscription = again(&shared, &topic).await;
+            info!(address = %shared.link.address(), channel = topic.channel, "subscribed again");
         }
     };
     tokio::select! {
@@ -95,8 +124,9 @@ async fn listen_for_ever(
         () = tell.closed() => {}
         () = listening => {}
     }
+    let Some((table, member)) = &topic.binding else { return };
     let mut pipeline = new_batch();
-    pipeline.cmd("SREM").arg(table(&shared)).arg(&binding);
+    pipeline.cmd("SREM").arg(table).arg(member);
     // Nobody reads what is left behind.
     let _ = timeout(LEAVING, commanded(&shared.link, &pipeline)).await;
 }
@@ -116,46 +146,35 @@ async fn pass_on(subscription: &mut PubSub, tell: &mpsc::Sender<RawMessage>) -> 
         match Envelope::from_json(&payload) {
             // Whoever listened is gone: the caller sees it.
             Ok(envelope) => drop(tell.send(envelope.message).await),
-            Err(why) => warn!(error = %why, "a remote-control request that is no envelope"),
+            Err(why) => warn!(error = %why, "something was said that is no envelope"),
         }
     }
 }
 
 /// A new subscription, however long that takes.
-async fn again(shared: &Shared, binding: &str) -> PubSub {
+async fn again(shared: &Shared, topic: &Topic) -> PubSub {
     let mut backoff = Backoff::default();
     loop {
         tokio::time::sleep(backoff.next(spread())).await;
-        let listening = async {
-            let subscription = subscribe(shared).await?;
-            bind(shared, binding).await?;
-            Ok::<_, Fault>(subscription)
-        };
-        match listening.await {
+        match subscribe(shared, topic).await {
             Ok(subscription) => return subscription,
             Err(why) => warn!(error = ?why, "cannot listen yet"),
         }
     }
 }
 
-async fn subscribe(shared: &Shared) -> Result<PubSub, Fault> {
+async fn subscribe(shared: &Shared, topic: &Topic) -> Result<PubSub, Fault> {
     let mut subscription = shared.link.subscription().await?;
-    subscription.psubscribe(channel(shared)).await.map_err(fault)?;
+    subscription.psubscribe(&topic.channel).await.map_err(fault)?;
+    if let Some((table, member)) = &topic.binding {
+        let mut pipeline = new_batch();
+        pipeline.cmd("SADD").arg(table).arg(member);
+        patiently(shared, commanded(&shared.link, &pipeline)).await?;
+    }
     Ok(subscription)
 }
 
-/// As kombu registers a mailbox, though nobody looks there to deliver.
-async fn bind(shared: &Shared, binding: &str) -> Result<(), Fault> {
-    let mut pipeline = new_batch();
-    pipeline.cmd("SADD").arg(table(shared)).arg(binding);
-    patiently(shared, commanded(&shared.link, &pipeline)).await.map(drop)
-}
-
-fn table(shared: &Shared) -> String {
-    shared.keys.binding(&names::control_exchange(names::CONTROL))
-}
-
-fn channel(shared: &Shared) -> String {
+fn channel(shared: &Shared, exchange: &str, key: &str) -> String {
     let database = shared.link.address().path.parse().unwrap_or(0);
-    shared.keys.channel(database, &names::control_exchange(names::CONTROL))
+    shared.keys.channel(database, exchange, key)
 }

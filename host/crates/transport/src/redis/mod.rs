@@ -12,6 +12,7 @@ mod listen;
 mod listeners;
 mod publish;
 mod record;
+mod replies;
 mod results;
 mod routing;
 mod rpc;
@@ -27,6 +28,7 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use umbel_protocol::control::Binding;
 use umbel_protocol::message::{RawMessage, Route};
 
 use self::connection::{Fault, Link};
@@ -191,6 +193,28 @@ impl Broker for RedisBroker {
     async fn broadcast(&self, message: &RawMessage) -> Result<(), BrokerError> {
         let saying = listen::broadcast(&self.shared, message).await;
         saying.map_err(|fault| fault.broker(self.shared.link.address()))
+    }
+
+    async fn emit(&self, route: &Route, message: &RawMessage) -> Result<(), BrokerError> {
+        let saying = listen::say(&self.shared, route, message).await;
+        saying.map_err(|fault| fault.broker(self.shared.link.address()))
+    }
+
+    async fn overhear(&self, pattern: &str) -> Result<Box<dyn Listener>, BrokerError> {
+        let listening = listen::overhear(&self.shared, pattern).await;
+        let listener = listening.map_err(|fault| fault.broker(self.shared.link.address()))?;
+        Ok(Box::new(listener))
+    }
+
+    async fn replies(&self, oid: &str) -> Result<Box<dyn Listener>, BrokerError> {
+        let listening = replies::start(&self.shared, oid).await;
+        let listener = listening.map_err(|fault| fault.broker(self.shared.link.address()))?;
+        Ok(Box::new(listener))
+    }
+
+    async fn bind(&self, queue: &str, binding: &Binding) -> Result<(), BrokerError> {
+        let binding = publish::bind(&self.shared, queue, binding).await;
+        binding.map_err(|fault| fault.broker(self.shared.link.address()))
     }
 
     async fn close(&self) {

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use redis::{FromRedisValue, Pipeline, RedisError, RedisResult, Value, cmd};
+use umbel_protocol::control::Binding;
 use umbel_protocol::envelope::Envelope;
 use umbel_protocol::message::{RawMessage, Route};
+use umbel_protocol::names;
 use uuid::Uuid;
 
 use super::Shared;
 use super::connection::{Fault, Link, fault, is_passing, is_refusal, new_batch};
-use super::routing::{matching, own_binding};
+use super::routing::{matching, own_binding, topic_pattern};
 
 /// How long a message may wait for a server that went away, before its sender is told.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -92,6 +94,19 @@ pub(super) async fn declare(shared: &Shared, queue: &str) -> Result<(), Fault> {
     commanded(&shared.link, &pipeline).await?;
     shared.set_declared(generation, queue);
     Ok(())
+}
+
+/// Lets a queue take from one more exchange.
+pub(super) async fn bind(shared: &Shared, queue: &str, binding: &Binding) -> Result<(), Fault> {
+    let pattern = match binding.kind {
+        "topic" => topic_pattern(&binding.routing_key),
+        _ => String::new(),
+    };
+    let member = names::binding(&binding.routing_key, &pattern, queue);
+    let mut pipeline = new_batch();
+    pipeline.cmd("SADD").arg(shared.keys.binding(&binding.exchange)).arg(&member);
+    pipeline.cmd("SADD").arg(shared.keys.permanent_binding(&binding.exchange)).arg(&member);
+    patiently(shared, commanded(&shared.link, &pipeline)).await.map(drop)
 }
 
 /// Sends until every command was done; waits while the server says "not now". What it answers with

@@ -7,6 +7,23 @@ pub(super) fn own_binding(queue: &str) -> String {
     format!("{queue}{0}{0}{queue}", names::SEPARATOR)
 }
 
+/// The regular expression that kombu makes of a topic's key.
+pub(super) fn topic_pattern(key: &str) -> String {
+    let words = key.split('.').map(|word| match word {
+        "#" => ".*?".to_owned(),
+        "*" => r"[^\.]+".to_owned(),
+        word => {
+            let plain = |letter: &char| letter.is_alphanumeric() || *letter == '_';
+            let escaped = |letter: char| match plain(&letter) {
+                true => letter.to_string(),
+                false => format!("\\{letter}"),
+            };
+            word.chars().map(escaped).collect()
+        }
+    });
+    format!("^{}$", words.collect::<Vec<String>>().join(r"\."))
+}
+
 /// The queues of those members whose binding takes this key; each once, in the members' order.
 pub(super) fn matching(members: &[String], routing_key: &str) -> Vec<String> {
     let mut queues: Vec<String> = Vec::new();
@@ -73,7 +90,7 @@ fn one_word(taken: &[bool], key: &[u8]) -> Vec<bool> {
 
 #[cfg(test)]
 mod tests {
-    use super::{matching, own_binding, topic_takes};
+    use super::{matching, own_binding, topic_pattern, topic_takes};
 
     const S: &str = "\u{6}\u{16}";
 
@@ -114,6 +131,15 @@ mod tests {
         assert_eq!(matching(&members, "celery"), ["celery"]);
         assert_eq!(matching(&members, "k"), ["first", "second"]);
         assert!(matching(&members, "celery.x").is_empty());
+    }
+
+    #[test]
+    fn a_topics_pattern_is_written_as_kombu_writes_it() {
+        for (key, expected) in
+            [("#", "^.*?$"), ("a.*", r"^a\.[^\.]+$"), ("#.a", r"^.*?\.a$"), ("x-y.z", r"^x\-y\.z$")]
+        {
+            assert_eq!(topic_pattern(key), expected, "{key}");
+        }
     }
 
     #[test]

@@ -4,39 +4,76 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::info;
-use umbel_protocol::control::Request;
-use umbel_protocol::repr::repr;
+use umbel_protocol::control::{Request, recognize};
+use umbel_protocol::event::Event;
+use umbel_protocol::repr::{quoted, repr};
 use umbel_task::policy::Rate;
 use umbel_value::{Map, Value};
 
-use super::{plugins, revoke};
+use super::{gossip, inspect, mingle, plugins, pool, revoke};
+use crate::events::Switched;
 use crate::flow::TimeLimits;
 use crate::worker::Worker;
 
 /// Does what a request asks; `None` is no reply at all.
 pub(crate) async fn obey(worker: &Arc<Worker>, request: &Request) -> Option<Value> {
     let Request { method, arguments, .. } = request;
-    let reply = match method.as_str() {
-        "ping" => Value::from([("ok", "pong".into())]),
-        "revoke" => revoke::by_id(worker, arguments, false).await,
-        "terminate" => revoke::by_id(worker, arguments, true).await,
-        "revoke_by_stamped_headers" => revoke::by_stamps(worker, arguments),
-        "revoked" | "dump_revoked" => worker.revoked.ids().iter().map(Value::from).collect(),
-        "rate_limit" => rate_limit(worker, arguments),
-        "time_limit" => time_limit(worker, arguments),
-        "hello" => hello(worker, arguments),
-        "clock" => Value::from([("clock", worker.clock.tick().into())]),
-        "pool_restart" => plugins::reload(worker),
-        "plugins" => plugins::report(worker),
-        "plugin_rollback" => plugins::roll_back(worker, arguments),
+    let command = match recognize(method, arguments) {
+        Ok(command) => command,
+        Err(exception) => return Some(error(exception)),
+    };
+    let reply = match command {
         "shutdown" => {
             info!("told to shut down by remote control");
             worker.shutdown.drain();
             return None;
         }
-        unknown => error(format!("KeyError({})", repr(&unknown.into()))),
+        "revoke" => revoke::by_id(worker, arguments, false).await,
+        "terminate" => revoke::by_id(worker, arguments, true).await,
+        "add_consumer" => pool::add_consumer(worker, arguments).await,
+        "cancel_consumer" => pool::cancel_consumer(worker, arguments).await,
+        command => at_once(worker, command, arguments),
     };
     Some(reply)
+}
+
+/// What waits for nothing.
+fn at_once(worker: &Arc<Worker>, command: &str, arguments: &Map) -> Value {
+    match command {
+        "ping" => ok("pong"),
+        "active" => inspect::active(worker, arguments),
+        "reserved" => inspect::reserved(worker),
+        "scheduled" => inspect::scheduled(worker),
+        "query_task" => inspect::query_task(worker, arguments),
+        "revoked" => worker.revoked.ids().iter().map(Value::from).collect(),
+        "registered" => inspect::registered(worker, arguments),
+        "active_queues" => inspect::active_queues(worker),
+        "stats" => inspect::stats(worker),
+        "conf" => inspect::conf(worker, arguments),
+        "report" => inspect::report(worker),
+        "memsample" => inspect::memsample(worker),
+        "memdump" => inspect::memdump(worker),
+        "objgraph" => inspect::objgraph(),
+        "clock" => Value::from([("clock", worker.clock.tick().into())]),
+        "hello" => hello(worker, arguments),
+        "revoke_by_stamped_headers" => revoke::by_stamps(worker, arguments),
+        "rate_limit" => rate_limit(worker, arguments),
+        "time_limit" => time_limit(worker, arguments),
+        "pool_grow" => pool::resize(worker, arguments, true),
+        "pool_shrink" => pool::resize(worker, arguments, false),
+        "autoscale" => pool::autoscale(worker, arguments),
+        "pool_restart" => plugins::reload(worker),
+        "plugins" => plugins::report(worker),
+        "plugin_rollback" => plugins::roll_back(worker, arguments),
+        "enable_events" => switch_events(worker, true),
+        "disable_events" => switch_events(worker, false),
+        "heartbeat" => {
+            worker.events.tell(&Event::Here);
+            Value::Null
+        }
+        "election" => gossip::election(worker, arguments),
+        other => error(format!("NotImplementedError({})", repr(&other.into()))),
+    }
 }
 
 pub(crate) fn ok(text: impl Into<String>) -> Value {
@@ -47,61 +84,74 @@ pub(crate) fn error(text: impl Into<String>) -> Value {
     Value::from([("error", text.into().into())])
 }
 
+fn switch_events(worker: &Worker, on: bool) -> Value {
+    let word = if on { "enabled" } else { "disabled" };
+    match worker.events.switch(on) {
+        Switched::Now => {
+            info!("events of tasks are {word} by remote control");
+            ok(format!("task events {word}"))
+        }
+        Switched::Already => ok(format!("task events already {word}")),
+        Switched::Unavailable => error("event dispatcher unavailable"),
+    }
+}
+
 fn hello(worker: &Worker, arguments: &Map) -> Value {
     let from = arguments.get("from_node").and_then(Value::as_str);
     if from == Some(&worker.config.node) {
         return Value::Null;
     }
-    for id in arguments.get("revoked").and_then(Value::as_list).unwrap_or_default() {
-        if let Some(id) = id.as_str() {
-            worker.revoked.add(id);
-        }
-    }
+    mingle::revoke_all(worker, arguments.get("revoked"));
     let revoked: Value = worker.revoked.ids().iter().map(Value::from).collect();
     Value::from([("revoked", revoked), ("clock", worker.clock.tick().into())])
 }
 
 fn rate_limit(worker: &Worker, arguments: &Map) -> Value {
-    let Some(task) = arguments.get("task_name").and_then(Value::as_str) else {
-        return error("TypeError(\"rate_limit() missing 1 required argument: 'task_name'\")");
-    };
+    let task = arguments.get("task_name").and_then(Value::as_str).unwrap_or_default();
     let given = arguments.get("rate_limit").cloned().unwrap_or_default();
-    let Ok(rate) = rate(&given) else {
-        return error(format!("Invalid rate limit string: {}", repr(&given)));
+    let rate = match rate(&given) {
+        Ok(rate) => rate,
+        Err(why) => return error(why),
     };
     if worker.runner.find(task).is_none() {
         return error("unknown task");
     }
     worker.flow.set_rate(task, rate);
     info!("the rate limit of {task} is {} now", repr(&given));
-    ok(if rate.is_some() {
+    // A text of zero lifts the limit as well, but Celery calls it a new one.
+    ok(if given.is_truthy() {
         "new rate limit set successfully"
     } else {
         "rate limit disabled successfully"
     })
 }
 
-/// Celery's words: a number a second, or `"10/m"`. Nothing and zero lift the limit.
-fn rate(given: &Value) -> Result<Option<Rate>, ()> {
+/// Celery's words: a number a second, or `"10/m"`. Nothing and zero lift the limit. What is none is
+/// refused with what Python says of it.
+fn rate(given: &Value) -> Result<Option<Rate>, String> {
+    let invalid =
+        |what: String| format!("Invalid rate limit string: ValueError({})", quoted(&what));
     let per_second = match given {
         Value::Null => return Ok(None),
         Value::Text(text) if text.is_empty() => return Ok(None),
         Value::Text(text) => {
             let (number, unit) = text.split_once('/').unwrap_or((text, "s"));
             let unit = match unit {
-                "s" => 1.0,
+                "s" | "" => 1.0,
                 "m" => 60.0,
                 "h" => 3600.0,
-                _ => return Err(()),
+                other => return Err(format!("KeyError({})", quoted(other))),
             };
-            number.trim().parse::<f64>().map_err(|_| ())? / unit
+            let wrong =
+                || invalid(format!("could not convert string to float: {}", quoted(number)));
+            number.trim().parse::<f64>().map_err(|_| wrong())? / unit
         }
-        number => number.as_f64().ok_or(())?,
+        number => number.as_f64().ok_or_else(|| invalid(format!("no rate: {}", repr(number))))?,
     };
     match per_second {
         rate if rate.is_finite() && rate > 0.0 => Ok(Some(Rate { per_second: rate })),
         0.0 => Ok(None),
-        _ => Err(()),
+        _ => Err(invalid(format!("no rate: {}", repr(given)))),
     }
 }
 
@@ -131,7 +181,7 @@ mod tests {
         assert_eq!(per_second(0.into()), Ok(None));
         assert_eq!(per_second(Value::Null), Ok(None));
         for wrong in ["x", "1/d", "-1/s", "nan"] {
-            assert_eq!(per_second(wrong.into()), Err(()), "{wrong}");
+            assert!(per_second(wrong.into()).is_err(), "{wrong}");
         }
     }
 }

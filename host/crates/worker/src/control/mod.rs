@@ -2,13 +2,19 @@
 //! however busy it is (PROTOCOL section 7).
 
 mod commands;
+mod gossip;
+mod inspect;
+mod mingle;
 mod plugins;
+mod pool;
 mod revoke;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
@@ -19,11 +25,12 @@ use umbel_value::Value;
 
 use crate::worker::{Worker, spread};
 
+pub(crate) use self::gossip::Gossip;
 pub use self::plugins::Plugins;
 
-/// The listening task of one worker.
+/// The listening tasks of one worker.
 pub(crate) struct Control {
-    listening: Option<JoinHandle<()>>,
+    listening: Vec<JoinHandle<()>>,
     stop: CancellationToken,
 }
 
@@ -31,10 +38,10 @@ impl Control {
     /// Listens no more.
     pub(crate) async fn stop(self) {
         self.stop.cancel();
-        if let Some(listening) = self.listening
-            && let Err(panic) = listening.await
-        {
-            error!("remote control failed: {panic}");
+        for task in self.listening {
+            if let Err(panic) = task.await {
+                error!("remote control failed: {panic}");
+            }
         }
     }
 }
@@ -44,6 +51,10 @@ impl Control {
 pub(crate) struct Clock(AtomicU64);
 
 impl Clock {
+    pub(crate) fn now(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn tick(&self) -> u64 {
         self.0.fetch_add(1, Ordering::Relaxed) + 1
     }
@@ -60,22 +71,39 @@ impl Clock {
 /// is heard, or when that takes too long to wait for.
 pub(crate) async fn start(worker: &Arc<Worker>) -> Control {
     let stop = CancellationToken::new();
-    if !worker.config.control {
-        return Control { listening: None, stop };
+    let mut control = Control { listening: Vec::new(), stop };
+    if worker.config.gossip {
+        control.spawn(worker, gossip::listen(Arc::clone(worker)));
     }
-    let hears = CancellationToken::new();
-    let (listener, stopping, heard) = (Arc::clone(worker), stop.clone(), hears.clone());
-    let listening = worker.io.spawn(async move {
-        let _at_the_latest = heard.clone().drop_guard();
-        tokio::select! {
-            () = listen(&listener, &heard) => {}
-            () = stopping.cancelled() => {}
-        }
+    if !worker.config.control {
+        return control;
+    }
+    let (listener, heard) = (Arc::clone(worker), CancellationToken::new());
+    let hears = heard.clone();
+    control.spawn(worker, async move {
+        let _at_the_latest = hears.clone().drop_guard();
+        listen(&listener, &hears).await;
     });
-    if tokio::time::timeout(PATIENCE, hears.cancelled()).await.is_err() {
+    if tokio::time::timeout(PATIENCE, heard.cancelled()).await.is_err() {
         warn!("remote control is not available yet; going on without");
     }
-    Control { listening: Some(listening), stop }
+    if worker.config.mingle {
+        control.spawn(worker, mingle::say_hello(Arc::clone(worker)));
+    }
+    control
+}
+
+impl Control {
+    /// Until it ends by itself, or nobody listens any more.
+    fn spawn(&mut self, worker: &Worker, work: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        self.listening.push(worker.io.spawn(async move {
+            tokio::select! {
+                () = work => {}
+                () = stop.cancelled() => {}
+            }
+        }));
+    }
 }
 
 /// How long the start of a worker waits for remote control.
@@ -101,17 +129,32 @@ async fn listen(worker: &Arc<Worker>, hears: &CancellationToken) {
     }
 }
 
+/// Requests that are carried out at a time; further ones wait.
+const AT_ONCE: usize = 64;
+
+/// Answers each by itself: one that has to wait for something keeps no other waiting. Those that
+/// wait for nothing are carried out in their order.
 async fn answer_all(worker: &Arc<Worker>, listener: &mut dyn Listener) -> Result<(), BrokerError> {
-    while let Some(raw) = listener.next().await? {
+    let mut answers = FuturesUnordered::new();
+    loop {
+        let raw = tokio::select! {
+            biased;
+            Some(()) = answers.next() => continue,
+            raw = listener.next(), if answers.len() < AT_ONCE => raw?,
+        };
+        let Some(raw) = raw else { return Ok(()) };
+        if let Some(Answer { node, value }) = Answer::decode(&raw, &worker.config.node) {
+            mingle::absorb(worker, &node, &value);
+            continue;
+        }
         let Some(request) = Request::decode(&raw) else {
             debug!("something on the control exchange is no request");
             continue;
         };
         if request.addresses(&worker.config.node) {
-            answer(worker, request).await;
+            answers.push(answer(worker, request));
         }
     }
-    Ok(())
 }
 
 async fn answer(worker: &Arc<Worker>, request: Request) {

@@ -1,8 +1,11 @@
 //! Revoking tasks, by id or by stamp (PROTOCOL 7.4).
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tracing::{info, warn};
+use umbel_protocol::control::set;
 use umbel_protocol::record::State;
 use umbel_protocol::repr::repr;
 use umbel_transport::results::Reply;
@@ -14,6 +17,9 @@ use crate::record;
 use crate::revoked::stamped;
 use crate::worker::Worker;
 
+/// How long an answer waits for the result store; a client waits for a second.
+const STORING: Duration = Duration::from_millis(500);
+
 /// Remembers ids, and ends what runs under them if `terminate` says so.
 pub(crate) async fn by_id(worker: &Arc<Worker>, arguments: &Map, terminate: bool) -> Value {
     let ids: Vec<String> = match arguments.get("task_id") {
@@ -21,10 +27,10 @@ pub(crate) async fn by_id(worker: &Arc<Worker>, arguments: &Map, terminate: bool
         Some(Value::List(ids)) => {
             ids.iter().filter_map(|id| id.as_str().map(str::to_owned)).collect()
         }
-        _ => return error("TypeError(\"revoke() missing 1 required argument: 'task_id'\")"),
+        _ => return error("TypeError(\"'task_id' must be an id or a list of ids\")"),
     };
     let terminate = terminate || arguments.get("terminate").is_some_and(Value::is_truthy);
-    let mut ended = Vec::new();
+    let (mut ended, mut unseen) = (Vec::new(), Vec::new());
     for id in &ids {
         worker.revoked.add(id);
         let entry = worker.inflight.find(id);
@@ -36,13 +42,13 @@ pub(crate) async fn by_id(worker: &Arc<Worker>, arguments: &Map, terminate: bool
             }
             continue;
         }
-        // Not here: whoever asks for it is to know at once, even if its message never comes.
-        store_unseen(worker, id).await;
+        unseen.push(id.clone());
     }
+    // Not here: whoever asks for one is to know at once, even if its message never comes.
+    store_all(worker, unseen).await;
     info!("revoked by remote control: {}", ids.join(", "));
     if !terminate {
-        let shown: Vec<String> = ids.iter().map(|id| repr(&id.into())).collect();
-        return ok(format!("tasks {{{}}} flagged as revoked", shown.join(", ")));
+        return ok(format!("tasks {} flagged as revoked", set(&ids)));
     }
     if ended.is_empty() {
         return ok("terminate: tasks unknown");
@@ -57,6 +63,15 @@ pub(crate) fn by_stamps(worker: &Arc<Worker>, arguments: &Map) -> Value {
         return error(format!("ValueError('headers are no stamps: {}')", repr(&headers)));
     };
     let terminate = arguments.get("terminate").is_some_and(Value::is_truthy);
+    // A list of pairs is shown as the mapping it means.
+    let shown = match &headers {
+        Value::List(_) => stamps
+            .iter()
+            .map(|(name, values)| (name.as_str(), values.first().cloned().into()))
+            .collect(),
+        headers => headers.clone(),
+    };
+    let shown = repr(&shown);
     let mut ended = false;
     for (name, values) in stamps {
         worker.revoked.add_stamp(&name, values.clone());
@@ -67,7 +82,6 @@ pub(crate) fn by_stamps(worker: &Arc<Worker>, arguments: &Map) -> Value {
             }
         }
     }
-    let shown = repr(&headers);
     match (terminate, ended) {
         (false, _) => ok(format!("headers {shown} flagged as revoked, but not terminated")),
         (true, true) => ok(format!("headers {shown} revoked")),
@@ -94,6 +108,30 @@ fn stamps(headers: &Value) -> Option<Vec<(String, Vec<Value>)>> {
             .collect(),
         _ => None,
     }
+}
+
+/// Returns when all are stored, or when whoever revokes has waited long enough: a store that is away
+/// is no reason to leave without an answer.
+async fn store_all(worker: &Arc<Worker>, ids: Vec<String>) {
+    if ids.is_empty() || worker.store.is_none() {
+        return;
+    }
+    let (done, told) = oneshot::channel();
+    let storing = Arc::clone(worker);
+    Arc::clone(worker).track(async move {
+        let all = async {
+            for id in &ids {
+                store_unseen(&storing, id).await;
+            }
+        };
+        tokio::select! {
+            () = all => {}
+            () = storing.shutdown.draining() => {}
+        }
+        // Whoever asked may wait no longer.
+        let _ = done.send(());
+    });
+    let _ = tokio::time::timeout(STORING, told).await;
 }
 
 async fn store_unseen(worker: &Worker, id: &str) {

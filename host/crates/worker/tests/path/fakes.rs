@@ -23,7 +23,7 @@ use umbel_transport::broker::{
 };
 use umbel_transport::delivery::{Delivery, Receipt, Settle, Settlement, Tag};
 use umbel_transport::results::{Claim, Joined, Reply, ResultStore, StoreError};
-use umbel_value::Value;
+use umbel_value::{Map, Value};
 
 /// What happened, in order: `put SUCCESS`, `publish celery`, `Ack`, `run tasks.add`, …
 #[derive(Clone, Default)]
@@ -51,7 +51,7 @@ impl Diary {
 }
 
 /// One queue in memory.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct FakeBroker {
     pub(crate) diary: Diary,
     queue: Arc<Mutex<VecDeque<Arrival>>>,
@@ -67,6 +67,12 @@ pub(crate) struct FakeBroker {
     /// How many publishes fail before one succeeds.
     pub(crate) failing: Arc<AtomicUsize>,
     pub(crate) published: Arc<Mutex<Vec<(Route, RawMessage)>>>,
+    /// Events, by what was said of them.
+    pub(crate) events: Arc<Mutex<Vec<Map>>>,
+    /// Who listens to events.
+    overhears: Arc<Mutex<Vec<mpsc::UnboundedSender<RawMessage>>>>,
+    /// Which queues were subscribed to, each time.
+    pub(crate) subscriptions: Arc<Mutex<Vec<Vec<String>>>>,
 }
 
 /// A message on its way in.
@@ -78,18 +84,7 @@ struct Arrival {
 
 impl FakeBroker {
     pub(crate) fn new(diary: &Diary) -> Self {
-        Self {
-            diary: diary.clone(),
-            queue: Arc::default(),
-            arrived: Arc::default(),
-            away: Arc::default(),
-            failing: Arc::default(),
-            published: Arc::default(),
-            delays: Arc::default(),
-            delayed: Arc::default(),
-            buried: Arc::default(),
-            said: Arc::default(),
-        }
+        Self { diary: diary.clone(), ..Self::default() }
     }
 
     pub(crate) fn deliver(&self, message: RawMessage) {
@@ -125,7 +120,7 @@ struct FakeConsumer {
 impl Broker for FakeBroker {
     async fn consume(
         &self,
-        _queues: &[String],
+        queues: &[String],
         window: u16,
     ) -> Result<Box<dyn Consumer>, BrokerError> {
         let one_less = |left: usize| left.checked_sub(1);
@@ -134,6 +129,10 @@ impl Broker for FakeBroker {
             let address = Address::parse("amqp://localhost").unwrap();
             return Err(BrokerError::Unreachable { address, source: "silence".into() });
         }
+        if queues.contains(&"taken".to_owned()) {
+            return Err(BrokerError::Other { what: "taken".into(), source: "taken".into() });
+        }
+        self.subscriptions.lock().unwrap().push(queues.to_vec());
         let (settled, mut settlements) = mpsc::unbounded_channel::<Settle>();
         let unsettled = Arc::new(AtomicUsize::new(0));
         let (diary, count, arrived) =
@@ -199,6 +198,18 @@ impl Broker for FakeBroker {
     async fn listen(&self, _node: &str) -> Result<Box<dyn Listener>, BrokerError> {
         let (say, hear) = mpsc::unbounded_channel();
         *self.said.lock().unwrap() = Some(say);
+        Ok(Box::new(FakeListener(hear)))
+    }
+
+    async fn emit(&self, _: &Route, message: &RawMessage) -> Result<(), BrokerError> {
+        self.events.lock().unwrap().extend(umbel_protocol::event::open(message));
+        self.overhears.lock().unwrap().retain(|one| one.send(message.clone()).is_ok());
+        Ok(())
+    }
+
+    async fn overhear(&self, _: &str) -> Result<Box<dyn Listener>, BrokerError> {
+        let (tell, hear) = mpsc::unbounded_channel();
+        self.overhears.lock().unwrap().push(tell);
         Ok(Box::new(FakeListener(hear)))
     }
 

@@ -8,4 +8,6 @@ mod care;
 mod clock;
 mod control;
 mod endings;
+mod events;
 mod fakes;
+mod inspect;
