@@ -57,6 +57,11 @@ impl Crontab {
         Ok(crontab)
     }
 
+    /// The same fields on the clocks of another time zone.
+    pub fn in_zone(self, zone: TimeZone) -> Crontab {
+        Crontab { zone, ..self }
+    }
+
     /// The first run after the minute of `last`. Times that the clock skips come as much later;
     /// of those that come twice, the first counts, unless it is over.
     pub fn next(&self, last: Timestamp) -> Option<Timestamp> {

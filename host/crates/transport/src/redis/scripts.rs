@@ -25,6 +25,8 @@ scripts! {
     STORE = "store.lua"
     JOIN = "join.lua"
     CLAIM = "claim.lua"
+    LEAD = "lead.lua"
+    NOTE = "note.lua"
 }
 
 /// Loads every script; for each new connection, since the server may be a new one.
