@@ -1,5 +1,6 @@
 //! Umbel: a Celery-compatible worker whose tasks are sandboxed WebAssembly components.
 
+mod beat;
 mod cli;
 mod compiling;
 mod fault;

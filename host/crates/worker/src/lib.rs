@@ -28,6 +28,7 @@ mod turn;
 mod verdict;
 mod worker;
 
+pub use carry::REPEATED;
 pub use control::Plugins;
 pub use hop::Hop;
 pub use shutdown::Shutdown;
