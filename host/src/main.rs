@@ -1,6 +1,7 @@
 //! Umbel: a Celery-compatible worker whose tasks are sandboxed WebAssembly components.
 
 mod about;
+mod beat;
 mod cli;
 mod compiling;
 mod fault;

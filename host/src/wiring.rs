@@ -3,15 +3,20 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use umbel_protocol::beat::Entry;
+use umbel_protocol::message::Route;
 use umbel_transport::address::{Address, Scheme};
 use umbel_transport::amqp::{AmqpBroker, RpcStore};
 use umbel_transport::broker::Broker;
 use umbel_transport::redis::{RedisBroker, RedisRpcStore, RedisStore};
 use umbel_transport::results::ResultStore;
 use umbel_transport::sqlite::{SqliteBroker, SqliteOptions, SqliteStore};
+use umbel_transport::timetable::{Apart, Timetable};
 use umbel_worker::WorkerConfig;
 
 use crate::about;
+use crate::beat::Table;
+use crate::fault::Fault;
 use crate::settings::Settings;
 
 /// Where messages come from and where results go.
@@ -85,6 +90,45 @@ pub(crate) async fn connect(settings: &Settings, with_results: bool) -> anyhow::
         None => None,
     };
     Ok(Ends { broker, store })
+}
+
+/// Where beat's messages and its notes go: one place, if it can be.
+pub(crate) async fn timetable(settings: &Settings) -> anyhow::Result<Table> {
+    let broker = &settings.broker;
+    let elsewhere = settings.beat.store.as_ref().filter(|store| *store != broker);
+    let store = match (elsewhere, broker.scheme) {
+        (Some(store), _) => store,
+        (None, Scheme::Redis | Scheme::Sqlite) => {
+            return Ok(Table { timetable: open(settings, broker).await?, apart: false });
+        }
+        (None, _) => settings.results.as_ref().unwrap_or(broker),
+    };
+    if !matches!(store.scheme, Scheme::Redis | Scheme::Sqlite) {
+        let what = "there is no place to note what was sent: RabbitMQ has none";
+        let help =
+            "name one: --beat-store redis://… or sqlite://…, or a result backend of that kind";
+        return Err(Fault::usage(what).help(help).into());
+    }
+    let table = open(settings, store).await.context("cannot use the schedule's store")?;
+    let broker = connect(settings, false).await?.broker;
+    Ok(Table { timetable: Arc::new(Apart { table, broker }), apart: true })
+}
+
+async fn open(settings: &Settings, address: &Address) -> anyhow::Result<Arc<dyn Timetable>> {
+    Ok(match address.scheme {
+        Scheme::Sqlite => {
+            Arc::new(SqliteBroker::open(address.clone(), SqliteOptions::default()).await?)
+        }
+        _ => Arc::new(RedisBroker::connect(address.clone(), settings.redis.clone()).await?),
+    })
+}
+
+/// The queue that an entry names, or where its task goes by its name.
+pub(crate) fn route(settings: &Settings, entry: &Entry) -> Route {
+    match &entry.queue {
+        Some(queue) => Route::queue(queue),
+        None => worker_config(settings).route(&entry.task),
+    }
 }
 
 /// The result store alone; `None` if results are not kept.

@@ -1,5 +1,6 @@
 //! Workers and brokers killed while they work: every message still gets its result.
 
+mod beat;
 mod clock;
 mod fleet;
 mod hops;

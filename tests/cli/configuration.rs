@@ -112,10 +112,10 @@ fn what_limits_a_task_is_shown_beside_it() {
 
 #[test]
 fn what_is_not_built_yet_is_refused() {
-    let folder = folder("\n[beat]\n");
+    let folder = folder("\n[policy]\n");
     put(folder.path(), "tasks", "tasks");
     let ended = umbel(folder.path(), &["worker", "--allow-root"]);
-    ended.refused(2, &["umbel.toml:2: `beat`", "not supported by this version"]);
+    ended.refused(2, &["umbel.toml:2: `policy`", "not supported by this version"]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Unmodified Celery clients and workers on the same brokers as Umbel.
 
+mod beat;
 mod calls;
 mod endings;
 mod examples;
@@ -67,6 +68,22 @@ on!(redis_with_redis: Redis, Redis);
 on!(redis_with_rpc: Redis, Rpc);
 on!(rabbitmq_with_redis: RabbitMq, Redis);
 on!(rabbitmq_with_rpc: RabbitMq, Rpc);
+
+mod scheduled {
+    use crate::scene::{Broker, Pair, Results};
+
+    #[test]
+    fn redis_carries_what_is_scheduled_to_either_worker() {
+        let pair = Pair { broker: Broker::Redis, results: Results::Redis };
+        crate::beat::what_is_scheduled_runs_on_either_worker(pair);
+    }
+
+    #[test]
+    fn rabbitmq_carries_what_is_scheduled_to_either_worker() {
+        let pair = Pair { broker: Broker::RabbitMq, results: Results::Rpc };
+        crate::beat::what_is_scheduled_runs_on_either_worker(pair);
+    }
+}
 
 mod redis_alone {
     use crate::scene::{Broker, Pair, Results};

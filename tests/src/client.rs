@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
+use umbel_harness::eventually::PATIENCE;
 use umbel_protocol::message::{RawMessage, Route};
 use umbel_protocol::names::DEFAULT_QUEUE;
 use umbel_protocol::record::{Exception, ResultRecord, State};
 use umbel_transport::address::{Address, Scheme};
 use umbel_transport::amqp::{AmqpBroker, AmqpOptions};
 use umbel_transport::broker::{BoxError, Broker, BrokerError, DeadLetter};
+use umbel_transport::delivery::Settlement;
 use umbel_transport::redis::{RedisBroker, RedisOptions, RedisStore, StoreOptions};
 use umbel_transport::results::ResultStore;
 use umbel_transport::sqlite::{SqliteBroker, SqliteOptions, SqliteStore};
@@ -93,6 +95,24 @@ impl Client {
             }
         });
         messages.into_iter().map(|message| message.id).collect()
+    }
+
+    /// Takes every message of a queue, `count` at least, and all that come within a second more.
+    pub fn take_all(&self, queue: &str, count: usize) -> Vec<RawMessage> {
+        self.runtime.block_on(async {
+            let consumer = self.broker.consume(&[queue.to_owned()], 100).await;
+            let mut consumer = consumer.expect("the broker can be read");
+            let mut taken = Vec::new();
+            loop {
+                let patience = if taken.len() < count { PATIENCE } else { Duration::from_secs(1) };
+                let Ok(next) = tokio::time::timeout(patience, consumer.next()).await else { break };
+                let delivery = next.expect("the broker can be read").expect("nobody stopped it");
+                delivery.receipt.settle(Settlement::Ack).await.expect("it can be settled");
+                taken.push(delivery.message);
+            }
+            consumer.stop().await.expect("a consumer can be stopped");
+            taken
+        })
     }
 
     /// Whether nobody who asks for work now would get any.

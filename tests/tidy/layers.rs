@@ -9,6 +9,8 @@ use crate::sources::{files, read, relative};
 const LAYERS: &[(&str, &[&str])] = &[
     // The values both worlds speak.
     ("umbel-value", &[]),
+    // When something is due; no world of its own.
+    ("umbel-schedule", &[]),
     // Celery's world.
     ("umbel-protocol", &["umbel-value"]),
     ("umbel-transport", &["umbel-value", "umbel-protocol"]),
@@ -25,6 +27,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "umbel-value",
             "umbel-protocol",
             "umbel-task",
+            "umbel-schedule",
             "umbel-transport",
             "umbel-engine",
             "umbel-worker",
@@ -60,7 +63,7 @@ const HEAVY: &[(&str, &[&str])] = &[
 ];
 
 /// Pure packages have no runtime. `umbel-task` may use tokio-util's cancellation token.
-const PURE: &[&str] = &["umbel-value", "umbel-protocol", "umbel-task"];
+const PURE: &[&str] = &["umbel-value", "umbel-protocol", "umbel-task", "umbel-schedule"];
 const IMPURE: &[&str] = &["tokio", "lapin", "redis", "rusqlite", "wasmtime", "rustix", "tracing"];
 
 #[test]

@@ -4,13 +4,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use serde_json::json;
 use umbel_protocol::message::Message;
 use umbel_transport::broker::{Broker, DeadLetter};
 use umbel_value::Value;
 
-use super::render::{self, printable};
+use super::render::{self, local, one_line};
 use crate::fault::{Code, Fault};
 use crate::out::{self, Progress};
 use crate::settings::Settings;
@@ -88,22 +87,12 @@ async fn list(
         out::note("no dead letters");
         return Ok(ExitCode::SUCCESS);
     }
-    let head = ["ID", "PUT ASIDE", "QUEUE", "TASK"].map(str::to_owned);
+    let head = ["ID", "PUT ASIDE", "QUEUE", "TASK", "REASON"].map(str::to_owned);
     let rows = letters.iter().map(|letter| {
         let task = Message::decode(&letter.message).map_or("-".to_owned(), |message| message.task);
-        [letter.id.clone(), local(letter.at), letter.queue.clone(), task]
+        [letter.id.clone(), local(letter.at), letter.queue.clone(), task, letter.reason.clone()]
     });
-    let rows: Vec<[String; 4]> = std::iter::once(head).chain(rows).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths = [0, 1, 2, 3].map(|column| width(column).unwrap_or_default());
-    let reasons = std::iter::once("REASON").chain(letters.iter().map(|l| l.reason.as_str()));
-    for (row, reason) in rows.iter().zip(reasons) {
-        let mut line = String::new();
-        for (text, width) in row.iter().zip(widths) {
-            line += &format!("{text:width$}  ");
-        }
-        out::line(&one_line(&(line + reason)))?;
-    }
+    render::table(&std::iter::once(head).chain(rows).collect::<Vec<_>>())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -238,14 +227,4 @@ fn letter_json(letter: &DeadLetter, whole: bool) -> serde_json::Value {
         }
     }
     shown
-}
-
-/// Local time, as the log writes it.
-fn local(at: Timestamp) -> String {
-    at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
-}
-
-/// Others wrote the text: it must neither steer a terminal nor look like two lines.
-fn one_line(text: &str) -> String {
-    printable(&text.replace(['\n', '\r', '\t'], " ")).trim_end().to_owned()
 }

@@ -3,6 +3,7 @@
 mod arguments;
 mod asking;
 mod banner;
+mod beat;
 mod bill;
 mod call;
 mod check;
@@ -35,7 +36,8 @@ Configuration:
   and where it came from. Nothing prints a password. In the file the folder of --plugins is
   `plugin-folder`; limits are keys of [limits] (time, soft-time, memory, fuel, output, log,
   deliveries, concurrency), what happens to messages is in [tasks] (acks, retry, rate-limit, …),
-  what happens to results in [results], and [plugins.NAME] configures one plugin and its tasks.
+  what happens to results in [results], [plugins.NAME] configures one plugin and its tasks, and
+  [beat.NAME] schedules a task.
   `umbel worker --help` lists them all; `-h` leaves out what is seldom needed.
 
 Exit codes:
@@ -87,6 +89,11 @@ enum Command {
     Call(Box<call::Args>),
     /// Print the result of a task
     Result(result::Args),
+    /// Send tasks on schedule, as [beat.NAME] in umbel.toml says
+    ///
+    /// Several may run: one of them sends, another one takes over when it dies. The file is read again
+    /// when it changes.
+    Beat(beat::Args),
     /// Look at messages that were put aside, and put them back
     ///
     /// A message is put aside when it took too many workers down with it, when its task rejected it,
@@ -140,6 +147,7 @@ pub(crate) fn run(invocation: Invocation) -> anyhow::Result<ExitCode> {
         Command::Invoke(args) => invoke::run(&settings, &args),
         Command::Call(args) => call::run(&settings, &args),
         Command::Result(args) => result::run(&settings, &args),
+        Command::Beat(args) => beat::run(&settings, &args, again),
         Command::DeadLetter(args) => dead_letter::run(&settings, &args),
     }
 }
@@ -155,6 +163,7 @@ fn command() -> clap::Command {
         .mut_subcommand("worker", |command| with_flags(command, &Heading::WORKERS))
         .mut_subcommand("check", |command| with_flags(command, offline))
         .mut_subcommand("tasks", |command| with_flags(command, offline))
+        .mut_subcommand("beat", |command| with_flags(command, &[Heading::Beat]))
         .mut_subcommand("invoke", |command| with_flags(command, offline))
 }
 

@@ -4,6 +4,8 @@ use std::io::IsTerminal;
 use std::path::Path;
 
 use anyhow::Context;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use umbel_protocol::record::{Exception, ResultRecord};
 use umbel_value::Value;
 
@@ -41,6 +43,27 @@ pub(super) fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() && !"\n\t".contains(c) { '\u{fffd}' } else { c })
         .collect()
+}
+
+/// Columns of rows, the first of which are their names.
+pub(super) fn table<const N: usize>(rows: &[[String; N]]) -> std::io::Result<()> {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let widths: [usize; N] = std::array::from_fn(|column| width(column).unwrap_or_default());
+    for row in rows {
+        let cells = row.iter().zip(widths).map(|(text, width)| format!("{text:width$}"));
+        out::line(&one_line(&cells.collect::<Vec<_>>().join("  ")))?;
+    }
+    Ok(())
+}
+
+/// Local time, as the log writes it.
+pub(super) fn local(at: Timestamp) -> String {
+    at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// Others wrote the text: it must neither steer a terminal nor look like two lines.
+pub(super) fn one_line(text: &str) -> String {
+    printable(&text.replace(['\n', '\r', '\t'], " ")).trim_end().to_owned()
 }
 
 /// A value of ours for a program's JSON.

@@ -12,3 +12,4 @@ mod watch;
 
 pub(crate) use configuration::Again;
 pub(crate) use keeper::{Keeper, Keeping};
+pub(crate) use stamp::{Seen, Stamp};

@@ -8,6 +8,7 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 use umbel_transport::amqp::QueueOptions;
 
+use super::beat::{self, BeatEntry};
 use super::plugins::{self, PluginTable};
 use super::queues;
 use super::table::{Kind, Setting, settings};
@@ -21,6 +22,7 @@ pub(crate) struct File {
     /// Those of `queues` that are tables.
     pub(crate) queues: BTreeMap<String, QueueOptions>,
     pub(crate) plugins: Vec<PluginTable>,
+    pub(crate) beat: Vec<BeatEntry>,
 }
 
 /// One value of the file.
@@ -35,7 +37,6 @@ pub(crate) struct FileValue {
 const NOT_YET: &[(&str, &str)] = &[
     ("http", "`http` (health and metrics) is not supported by this version"),
     ("policy", "`policy` (grants by pattern) is not supported by this version"),
-    ("beat", "`beat` (scheduled tasks) is not supported by this version"),
 ];
 
 /// Names of Celery's that are no single key here, and what to write.
@@ -69,27 +70,21 @@ pub(crate) fn parse(path: &Path, text: &str) -> Result<File, Fault> {
     let root = Table { source, name: String::new(), entries: root.get_ref() };
     root.check_keys(&root_keys(), NOT_YET)?;
     let mut file = File { path: path.to_owned(), ..File::default() };
-    section(&root, "", &["plugins"], &mut |table, setting, name, value| {
+    section(&root, "", &["plugins", "beat"], &mut |table, setting, name, value| {
         if setting.kind == Kind::Queues {
             file.queues = queues::read(table, name.get_ref(), value)?;
         }
         let text = table.text(setting, name.get_ref(), value)?;
         file.push(setting, source.line(&name.span()), text)
     })?;
-    if let Some((name, value)) = root.entries.get_key_value("plugins") {
-        let tables = root.table(value, name.get_ref())?;
-        for (name, value) in tables.entries {
-            let word = name.get_ref().as_ref();
-            let every = settings().find(|s| s.key.strip_prefix("plugins.") == Some(word));
-            if let (Some(setting), false) = (every, value.get_ref().is_table()) {
-                let text = tables.text(setting, word, value)?;
-                file.push(setting, source.line(&name.span()), text)?;
-                continue;
-            }
-            let name = word;
-            file.plugins.push(plugins::read(&tables.table(value, name)?, name)?);
-        }
-    }
+    file.named(&root, "plugins", &mut |file, table, name| {
+        file.plugins.push(plugins::read(table, name)?);
+        Ok(())
+    })?;
+    file.named(&root, "beat", &mut |file, table, name| {
+        file.beat.push(beat::read(table, name)?);
+        Ok(())
+    })?;
     Ok(file)
 }
 
@@ -146,7 +141,44 @@ pub(super) fn section(
     Ok(())
 }
 
+/// Takes a table that somebody named.
+type TakeNamed<'t> = dyn FnMut(&mut File, &Table<'_, '_>, &str) -> Result<(), Fault> + 't;
+
 impl File {
+    /// The tables of things that people name, and the settings beside them that hold for all.
+    fn named(
+        &mut self,
+        root: &Table<'_, '_>,
+        key: &str,
+        take: &mut TakeNamed<'_>,
+    ) -> Result<(), Fault> {
+        let Some((name, value)) = root.entries.get_key_value(key) else { return Ok(()) };
+        let tables = root.table(value, name.get_ref())?;
+        for (name, value) in tables.entries {
+            let word = name.get_ref().as_ref();
+            let full = tables.path(word);
+            let every = settings().find(|setting| setting.key == full);
+            match every {
+                Some(setting) if !value.get_ref().is_table() => {
+                    let text = tables.text(setting, word, value)?;
+                    self.push(setting, root.source.line(&name.span()), text)?;
+                }
+                _ if value.get_ref().is_table() => {
+                    take(self, &tables.table(value, word)?, word)?;
+                }
+                _ => {
+                    let fault = tables.wrong_type(value, word, value.get_ref(), "a table");
+                    let known = words(&tables.path(""));
+                    return Err(match nearest(word, &known) {
+                        Some(near) => fault.help(format!("did you mean `{}`?", tables.path(near))),
+                        None => fault,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn push(&mut self, setting: &Setting, line: usize, text: String) -> Result<(), Fault> {
         if let Some(first) = self.values.iter().find(|value| value.key == setting.key) {
             let what = format!(
@@ -196,6 +228,12 @@ impl<'a, 'i> Table<'a, 'i> {
             "" => key.to_owned(),
             name => format!("{name}.{key}"),
         }
+    }
+
+    /// Where the first of its keys stands.
+    pub(super) fn place(&self) -> Range<usize> {
+        let first = self.entries.keys().map(Spanned::span).min_by_key(|span| span.start);
+        first.unwrap_or_default()
     }
 
     /// A value that must be a table itself.

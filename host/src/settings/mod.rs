@@ -1,6 +1,7 @@
 //! Flags, environment, file and defaults become `Settings`, once. The only reader of the
 //! environment; every value knows where it came from.
 
+mod beat;
 mod file;
 mod grants;
 mod node;
@@ -25,6 +26,7 @@ use umbel_transport::amqp::AmqpOptions;
 use umbel_transport::redis::{RedisOptions, StoreOptions};
 use umbel_worker::Hop;
 
+pub(crate) use self::beat::BeatEntry;
 pub(crate) use self::file::nearest;
 pub(crate) use self::node::host_name;
 pub(crate) use self::plugins::PluginTable;
@@ -86,10 +88,24 @@ pub(crate) struct Settings {
     /// For every task that no table names.
     pub(crate) policy: TaskPolicy,
     pub(crate) plugins: Vec<PluginTable>,
+    pub(crate) beat: Beat,
     /// For tests of crashes: the hop and the task after which the process ends.
     pub(crate) die_after: Option<(Hop, String)>,
     /// Each value as one would write it, and where it came from.
     pub(crate) shown: Vec<Shown>,
+}
+
+/// What is sent on schedule.
+#[derive(Clone, Debug)]
+pub(crate) struct Beat {
+    /// By name.
+    pub(crate) entries: Vec<BeatEntry>,
+    /// Where the last runs are noted, if not where it is by default.
+    pub(crate) store: Option<Address>,
+    /// How long a leader may be silent.
+    pub(crate) lease: Duration,
+    /// Missed runs of a crontab that are older are let go.
+    pub(crate) starting_deadline: Option<Duration>,
 }
 
 /// How results are kept.

@@ -58,7 +58,7 @@ fn queue(table: &Table<'_, '_>) -> Result<(String, QueueOptions), Fault> {
     }
     if type_of_queue == Some(QueueType::Quorum) && highest.is_some() {
         let what = format!("queue `{name}`: quorum queues take no `max-priority`");
-        let fault = table.source.fault(&place(table), what);
+        let fault = table.source.fault(&table.place(), what);
         return Err(fault.help("leave it out, or use `type = \"classic\"`"));
     }
     if let Some(kind) = type_of_queue {
@@ -92,14 +92,8 @@ impl Entry<'_, '_, '_> {
 }
 
 fn nameless(table: &Table<'_, '_>) -> Fault {
-    let fault = table.source.fault(&place(table), "a queue has no name");
+    let fault = table.source.fault(&table.place(), "a queue has no name");
     fault.help("write for example queues = [\"celery\", { name = \"images\", type = \"quorum\" }]")
-}
-
-/// Where the table's first key stands.
-fn place(table: &Table<'_, '_>) -> std::ops::Range<usize> {
-    let first = table.entries.keys().map(Spanned::span).min_by_key(|span| span.start);
-    first.unwrap_or_default()
 }
 
 /// `classic` or `quorum`.

@@ -15,8 +15,8 @@ use super::passed;
 use super::sources::Found;
 use super::table::{self, Kind, Setting, setting};
 use super::{
-    Origin, PluginTable, ResultOptions, Settings, Shown, Sources, host_name, node, policy, queues,
-    units, values,
+    Beat, Origin, PluginTable, ResultOptions, Settings, Shown, Sources, beat, host_name, node,
+    policy, queues, units, values,
 };
 use crate::compiling::Limits;
 use crate::fault::Fault;
@@ -146,12 +146,30 @@ impl Resolver {
             trust: self.trust()?,
             policy,
             plugins,
+            beat: self.beat()?,
             die_after: self.die_after()?,
             shown: {
                 let order = |key| table::settings().position(|setting| setting.key == key);
                 self.shown.sort_by_key(|shown| order(shown.key));
                 self.shown
             },
+        })
+    }
+
+    fn beat(&mut self) -> Result<Beat, Fault> {
+        let zone = self.read("beat.timezone", beat::zone)?;
+        let file = self.sources.file.as_mut();
+        let entries = file.map(|file| std::mem::take(&mut file.beat)).unwrap_or_default();
+        let store = match self.find("beat.store").text.is_empty() {
+            true => self.optional("beat.store").and(None),
+            false => Some(self.address("beat.store")?),
+        };
+        Ok(Beat {
+            entries: entries.into_iter().map(|entry| entry.in_zone(&zone)).collect(),
+            store,
+            lease: self.read("beat.lease", values::lease)?,
+            starting_deadline: self
+                .read("beat.starting-deadline", |text| values::unless("", text, units::duration))?,
         })
     }
 

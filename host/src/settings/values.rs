@@ -110,6 +110,16 @@ pub(super) fn priority(text: &str) -> Result<u8, String> {
     }
 }
 
+/// How long a leader may be silent; it has to be heard three times within.
+pub(super) fn lease(text: &str) -> Result<Duration, String> {
+    match units::duration(text)? {
+        time if time < Duration::from_millis(300) => {
+            Err(format!("`{text}` is too short to be renewed in time: at least 300ms"))
+        }
+        time => Ok(time),
+    }
+}
+
 /// How long results are kept; `None` is for good, as with Celery's zero.
 pub(super) fn expiry(text: &str) -> Result<Option<Duration>, String> {
     let time = unless("never", text, units::duration)?;

@@ -1,5 +1,6 @@
 //! Celery's wire: bytes to meaning and back. Pure: no IO, no clock.
 
+pub mod beat;
 pub mod body;
 pub mod canvas;
 pub mod chord;

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use crate::broker::Broker;
 use crate::results::ResultStore;
+use crate::timetable::Timetable;
 
 mod bench;
 pub mod broker;
@@ -29,6 +30,7 @@ pub mod delays;
 pub mod letters;
 pub mod listening;
 pub mod store;
+pub mod timetable;
 
 /// How long anything that must happen may take; generous, since the machine may be busy.
 pub const PATIENCE: Duration = Duration::from_secs(90);
@@ -93,6 +95,16 @@ pub trait StoreFixture: Send + Sync {
     fn has_chords(&self) -> bool {
         self.keeps()
     }
+}
+
+/// A timetable under test. One fixture serves one case.
+#[async_trait]
+pub trait TimetableFixture: Send + Sync {
+    /// A new handle, as another process would have.
+    async fn timetable(&self) -> Arc<dyn Timetable>;
+
+    /// The broker that its messages go to.
+    async fn broker(&self) -> Arc<dyn Broker>;
 }
 
 /// A queue name that nobody used before.
@@ -236,6 +248,24 @@ macro_rules! store_conformance {
             a_claim_can_be_held_longer
             chords_do_not_touch_each_other
             a_group_is_read_as_it_was_saved
+        }
+    };
+}
+
+/// Writes one test for each sentence about timetables. The expression makes a
+/// [`TimetableFixture`](crate::conformance::TimetableFixture) and may await.
+#[macro_export]
+macro_rules! timetable_conformance {
+    ($fixture:expr) => {
+        $crate::conformance_cases! { $fixture, timetable:
+            one_of_many_leads
+            a_lead_that_is_given_up_is_anybodys
+            a_lead_that_is_not_renewed_lapses
+            a_run_is_read_as_it_was_noted
+            an_entry_can_be_forgotten
+            nobody_notes_over_what_another_noted
+            a_run_and_its_message_go_out_together_and_once
+            of_many_who_note_a_run_one_sends_it
         }
     };
 }

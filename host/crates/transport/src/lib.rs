@@ -1,10 +1,11 @@
-//! Brokers and result stores behind four small seams. Carries bodies unopened; cannot spell task.
+//! Brokers and result stores behind five small seams. Carries bodies unopened; cannot spell task.
 
 pub mod address;
 pub mod broker;
 pub mod delivery;
 pub mod reconnect;
 pub mod results;
+pub mod timetable;
 
 #[cfg(feature = "amqp")]
 pub mod amqp;

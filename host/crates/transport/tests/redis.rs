@@ -13,7 +13,7 @@ use umbel_protocol::message::{Properties, RawMessage};
 use umbel_transport::address::Address;
 use umbel_transport::broker::{Broker, Consumer};
 use umbel_transport::conformance::{
-    Abilities, BrokerFixture, PATIENCE, Priorities, QUIET, StoreFixture,
+    Abilities, BrokerFixture, PATIENCE, Priorities, QUIET, StoreFixture, TimetableFixture,
 };
 use umbel_transport::delivery::{Delivery, Settlement};
 use umbel_transport::redis::{RedisBroker, RedisOptions, RedisRpcStore, RedisStore, StoreOptions};
@@ -41,6 +41,10 @@ mod trouble;
 
 mod broker {
     umbel_transport::broker_conformance!(super::Database::new());
+}
+
+mod timetable {
+    umbel_transport::timetable_conformance!(super::Database::new());
 }
 
 mod store {
@@ -95,6 +99,17 @@ impl Database {
     /// A plain client, as any other program.
     async fn client(&self) -> MultiplexedConnection {
         client(&self.url).await
+    }
+}
+
+#[async_trait]
+impl TimetableFixture for Database {
+    async fn timetable(&self) -> Arc<dyn umbel_transport::timetable::Timetable> {
+        Arc::new(self.broker(RedisOptions::default()).await)
+    }
+
+    async fn broker(&self) -> Arc<dyn Broker> {
+        BrokerFixture::broker(self).await
     }
 }
 

@@ -13,7 +13,7 @@ use umbel_protocol::record::{ResultRecord, State};
 use umbel_transport::address::Address;
 use umbel_transport::broker::{Broker, Consumer};
 use umbel_transport::conformance::{
-    Abilities, BrokerFixture, PATIENCE, Priorities, StoreFixture, fresh,
+    Abilities, BrokerFixture, PATIENCE, Priorities, StoreFixture, TimetableFixture, fresh,
 };
 use umbel_transport::delivery::{Delivery, Settlement};
 use umbel_transport::results::{Reply, ResultStore};
@@ -27,6 +27,10 @@ const DAY: Option<Duration> = Some(Duration::from_secs(86_400));
 
 mod broker {
     umbel_transport::broker_conformance!(super::File::new());
+}
+
+mod timetable {
+    umbel_transport::timetable_conformance!(super::File::new());
 }
 
 mod store {
@@ -53,6 +57,17 @@ impl File {
 
     async fn open(&self, lease: Duration) -> SqliteBroker {
         SqliteBroker::open(self.address(), SqliteOptions { lease }).await.expect("the file opens")
+    }
+}
+
+#[async_trait]
+impl TimetableFixture for File {
+    async fn timetable(&self) -> Arc<dyn umbel_transport::timetable::Timetable> {
+        Arc::new(self.open(Duration::from_secs(60)).await)
+    }
+
+    async fn broker(&self) -> Arc<dyn Broker> {
+        BrokerFixture::broker(self).await
     }
 }
 

@@ -222,9 +222,9 @@ pub(crate) async fn take_step(
 /// Header of tasks that tasks sent: how many generations there were.
 pub(crate) const DEPTH: &str = "umbel_depth";
 
-/// Header of what is sent by a run that may have sent it before: whoever takes it looks first
-/// whether it is done.
-pub(crate) const REPEATED: &str = "umbel_repeated";
+/// Header of what may have been sent before under the same id: whoever takes it looks first whether
+/// it is done.
+pub const REPEATED: &str = "umbel_repeated";
 
 /// A store that counts chords; there is none without a result backend.
 pub(crate) fn chords(worker: &Worker) -> Result<&Arc<dyn ResultStore>, Halt> {

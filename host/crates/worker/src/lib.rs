@@ -32,6 +32,7 @@ mod verdict;
 mod vitals;
 mod worker;
 
+pub use carry::REPEATED;
 pub use control::Plugins;
 pub use hop::Hop;
 pub use shutdown::Shutdown;

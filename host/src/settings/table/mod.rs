@@ -1,5 +1,6 @@
 //! Every setting once: its key in the file, its flag, its environment variable, its default.
 
+mod beat;
 mod brokers;
 mod process;
 mod results;
@@ -66,6 +67,7 @@ pub(crate) enum Heading {
     /// Limits that few need to change.
     Bounds,
     Tasks,
+    Beat,
 }
 
 impl Heading {
@@ -91,6 +93,7 @@ impl Heading {
             Heading::Amqp => "RabbitMQ",
             Heading::Redis => "Redis (the URL's query may say the same)",
             Heading::Results => "Results",
+            Heading::Beat => "Schedule",
             Heading::Tasks => "Messages of every task (a task's table in the file may set its own)",
             Heading::Bounds => "Further limits of every run (likewise)",
             Heading::Limits => "Limits of every run (a plugin's table in the file may set its own)",
@@ -112,9 +115,15 @@ const BASE: Setting = Setting {
 
 /// All of them, in the order of `--show-config`.
 pub(crate) fn settings() -> impl Iterator<Item = &'static Setting> {
-    [work::SETTINGS, brokers::SETTINGS, results::SETTINGS, process::SETTINGS, runs::SETTINGS]
-        .into_iter()
-        .flatten()
+    let all = [
+        work::SETTINGS,
+        brokers::SETTINGS,
+        results::SETTINGS,
+        process::SETTINGS,
+        runs::SETTINGS,
+        beat::SETTINGS,
+    ];
+    all.into_iter().flatten()
 }
 
 impl Setting {

@@ -18,7 +18,7 @@ use umbel_protocol::message::{Properties, RawMessage};
 use umbel_value::{Map, Value};
 
 /// Files that hold neither a task message nor a result.
-const NEITHER: [&str; 2] = ["amqp-run-revoke-eta", "pure-saferepr"];
+const NEITHER: [&str; 4] = ["amqp-run-revoke-eta", "pure-crontab", "pure-saferepr", "pure-solar"];
 
 /// Files whose messages cannot be decoded, and what each such message says.
 const REFUSED: [(&str, &str); 7] = [

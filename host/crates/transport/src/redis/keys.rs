@@ -44,6 +44,16 @@ impl Keys {
         format!("{}umbel.dead.order", self.prefix)
     }
 
+    /// The last run of each scheduled entry; ours, not kombu's.
+    pub(super) fn timetable(&self) -> String {
+        format!("{}umbel.beat", self.prefix)
+    }
+
+    /// Who sends what is scheduled.
+    pub(super) fn lead(&self) -> String {
+        format!("{}umbel.beat.lead", self.prefix)
+    }
+
     /// Where those who listen to an exchange hear what is said to it.
     pub(super) fn channel(&self, database: i64, exchange: &str, key: &str) -> String {
         format!("{}{}", self.prefix, names::fanout_channel(database, exchange, key))

@@ -17,6 +17,7 @@ mod results;
 mod routing;
 mod rpc;
 mod scripts;
+mod timetable;
 mod unacked;
 
 use std::collections::HashSet;

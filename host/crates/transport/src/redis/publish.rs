@@ -25,16 +25,7 @@ pub(super) async fn publish(
     route: &Route,
     message: &RawMessage,
 ) -> Result<(), Fault> {
-    let mut message = message.clone();
-    // kombu always writes one.
-    let priority = *message.properties.priority.get_or_insert(0);
-    let envelope = Envelope {
-        message,
-        route: route.clone(),
-        tag: Uuid::new_v4().to_string(),
-        redelivered: false,
-    };
-    let text = envelope.to_json();
+    let (priority, text) = written(route, message);
     let sending = async {
         let queues = targets(shared, route).await?;
         let mut pipeline = new_batch();
@@ -48,6 +39,20 @@ pub(super) async fn publish(
         commanded(&shared.link, &pipeline).await.map(drop)
     };
     patiently(shared, sending).await
+}
+
+/// A new message as it stands in a list, and the priority it waits at.
+pub(super) fn written(route: &Route, message: &RawMessage) -> (u8, Vec<u8>) {
+    let mut message = message.clone();
+    // kombu always writes one.
+    let priority = *message.properties.priority.get_or_insert(0);
+    let envelope = Envelope {
+        message,
+        route: route.clone(),
+        tag: Uuid::new_v4().to_string(),
+        redelivered: false,
+    };
+    (priority, envelope.to_json())
 }
 
 /// Until it is done, the broker closes, or the server was away for too long.

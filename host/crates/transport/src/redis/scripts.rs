@@ -27,6 +27,8 @@ scripts! {
     CLAIM = "claim.lua"
     READ = "read.lua"
     INCREMENT = "increment.lua"
+    LEAD = "lead.lua"
+    NOTE = "note.lua"
 }
 
 /// Loads every script; for each new connection, since the server may be a new one.

@@ -122,11 +122,7 @@ impl Broker for SqliteBroker {
             return Err(BrokerError::Closed);
         }
         let row = Row::new(route, message);
-        // Celery's direct exchanges carry the name of their queue.
-        let queue = match route.routing_key.as_str() {
-            "" => route.exchange.clone(),
-            key => key.to_owned(),
-        };
+        let queue = queue_of(route).to_owned();
         let priority = message.properties.priority.unwrap_or(0);
         self.database
             .write(move |file| queue::publish(file, &queue, priority, &row))
@@ -185,6 +181,14 @@ impl Broker for SqliteBroker {
         self.feeds.close();
         self.feeds.wait().await;
         self.database.close().await;
+    }
+}
+
+/// Where a message goes: Celery's direct exchanges carry the name of their queue.
+pub(super) fn queue_of(route: &Route) -> &str {
+    match route.routing_key.as_str() {
+        "" => &route.exchange,
+        key => key,
     }
 }
 

@@ -31,6 +31,7 @@ mod queue;
 mod results;
 mod row;
 mod stir;
+mod timetable;
 
 pub use broker::{SqliteBroker, SqliteOptions};
 pub use results::SqliteStore;

@@ -10,7 +10,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 const APPLICATION: i64 = 0x556d_626c;
 
 /// What each layout of tables adds to the one before; this version reads and writes the last.
-const LAYOUTS: [&str; 2] = [include_str!("tables_1.sql"), include_str!("tables_2.sql")];
+const LAYOUTS: [&str; 3] =
+    [include_str!("tables_1.sql"), include_str!("tables_2.sql"), include_str!("tables_3.sql")];
 const SCHEMA: i64 = LAYOUTS.len() as i64;
 
 /// Another process may hold the write lock for one transaction, seldom longer than milliseconds.
