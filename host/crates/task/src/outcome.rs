@@ -31,6 +31,36 @@ pub enum Outcome {
     Stopped,
 }
 
+impl Outcome {
+    /// Why it did not return, in one word of a fixed set; `None` if it did, or ended as it wished.
+    pub fn fault(&self) -> Option<&'static str> {
+        match self {
+            Self::Failed(_) => Some("error"),
+            Self::OverLimit(limit, _) => Some(limit.name()),
+            Self::Crashed { .. } => Some("trap"),
+            Self::Denied { .. } => Some("denied"),
+            Self::Done(_) | Self::Retry { .. } | Self::Rejected { .. } => None,
+            Self::Ignored | Self::Stopped => None,
+        }
+    }
+}
+
+impl Limit {
+    /// Which it is, in one word.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Time(_) => "time",
+            Self::SoftTime(_) => "soft-time",
+            Self::Cpu(_) => "cpu",
+            Self::Memory(_) => "memory",
+            Self::Fuel(_) => "fuel",
+            Self::Output(_) => "output",
+            Self::Stack(_) => "stack",
+            Self::HostCalls(_) => "host-calls",
+        }
+    }
+}
+
 /// The wasm backtrace with function names, innermost first; `None` where there is none.
 pub type Traceback = Option<String>;
 

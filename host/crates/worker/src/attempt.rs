@@ -1,7 +1,7 @@
 //! Hops 4 to 8 for one message, top to bottom.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::{debug, warn};
 use umbel_protocol::message::{Message, RawMessage, Route};
@@ -18,6 +18,7 @@ use crate::carry::{Carrier, Halt, insist};
 use crate::exception;
 use crate::hop::Hop;
 use crate::inflight::{Place, Stage};
+use crate::observe::{End, Run, Story, Times};
 use crate::outbox::RunOutbox;
 use crate::parked;
 use crate::tell::{Ending, Ran};
@@ -38,6 +39,7 @@ pub(crate) struct Attempt {
     pub(crate) deliveries: u32,
     /// `None` once it is acknowledged early.
     pub(crate) receipt: Option<Receipt>,
+    pub(crate) times: Times,
 }
 
 impl Attempt {
@@ -47,7 +49,10 @@ impl Attempt {
         let Some(place) = self.enter(worker).await else { return self.give_back(worker).await };
         let (task, places) = match self.turn(worker, &place, eta).await {
             Turn::Run(task, places) => (task, places),
-            Turn::Gone => return,
+            Turn::Gone => {
+                let Attempt { message, queue, times, .. } = self;
+                return observe(worker, &message, &queue, End::Delayed, times, None);
+            }
             Turn::Back => return self.give_back(worker).await,
             Turn::Refuse(why) => return self.refuse(worker, &why).await,
         };
@@ -83,8 +88,11 @@ impl Attempt {
             place.entry.acknowledge();
         }
         worker.passed(Hop::Slot, &self.message.task);
+        self.times.started = Some(Instant::now());
         let (ended, sent) = self.execute(worker, &place, &*task).await;
         drop((slot, places));
+        self.times.ran = Some(Instant::now());
+        let fault = ended.outcome.fault();
         worker.passed(Hop::Run, &self.message.task);
 
         let verdict = match sent {
@@ -95,7 +103,7 @@ impl Attempt {
             Err(Halt::Interrupted) => return self.give_back(worker).await,
         };
         worker.passed(Hop::Judge, &self.message.task);
-        let ran = Ran { cost: &ended.cost, version: task.version() };
+        let ran = Ran { cost: &ended.cost, version: task.version(), fault };
         self.end(worker, handling, verdict, Some(ran)).await;
     }
 
@@ -118,14 +126,17 @@ impl Attempt {
     /// Kept until its task is here. Nothing is stored: it has not ended.
     async fn park(self, worker: &Worker) {
         worker.tally.ended(&self.message, &Ending::Parked, None);
-        let Attempt { message, raw, queue, receipt, .. } = self;
+        let Attempt { message, raw, queue, receipt, times, .. } = self;
         bury(worker, raw, &queue, receipt, parked::reason(&message.task), true).await;
+        observe(worker, &message, &queue, End::Parked, times, None);
     }
 
     /// Back to the queue, untouched.
     pub(crate) async fn give_back(self, worker: &Worker) {
         worker.tally.ended(&self.message, &Ending::Returned, None);
-        settle(self.receipt, Settlement::Requeue, &self.message.id).await;
+        let Attempt { message, queue, receipt, times, .. } = self;
+        settle(receipt, Settlement::Requeue, &message.id).await;
+        observe(worker, &message, &queue, End::Returned, times, None);
     }
 
     /// Gives the message to the broker until `at`; false if the broker cannot, and we keep it.
@@ -202,6 +213,9 @@ impl Attempt {
         let outbox = RunOutbox::new(worker, &self.message, &self.route, task, self.redelivered);
         place.entry.enter_stage(Stage::Running(worker.now()));
         worker.tally.began(&self.message);
+        if let Some(observer) = &worker.observer {
+            observer.started(&self.message);
+        }
         if handling.track_started {
             outbox.started();
         }
@@ -272,8 +286,9 @@ impl Attempt {
                 }
             }
         }
-        worker.tally.ended(&self.message, &verdict.ending, ran);
-        let Attempt { message, raw, queue, receipt, .. } = self;
+        worker.tally.ended(&self.message, &verdict.ending, ran.as_ref());
+        let Attempt { message, raw, queue, receipt, mut times, .. } = self;
+        times.recorded = Some(Instant::now());
         match verdict.last {
             Last::Ack => settle(receipt, Settlement::Ack, &message.id).await,
             Last::Requeue => settle(receipt, Settlement::Requeue, &message.id).await,
@@ -283,6 +298,8 @@ impl Attempt {
             }
         }
         worker.passed(Hop::Settle, &message.task);
+        let run = ran.as_ref().map(Ran::run);
+        observe(worker, &message, &queue, verdict.ending.end(), times, run);
     }
 
     /// Acknowledges before the run. What settles afterwards settles nothing.
@@ -324,6 +341,21 @@ impl Attempt {
             headers: message.custom_headers(),
             stamps: message.stamps.clone(),
         }
+    }
+}
+
+/// Tells whoever measures, when everything is done.
+fn observe(
+    worker: &Worker,
+    message: &Message,
+    queue: &str,
+    end: End,
+    mut times: Times,
+    run: Option<Run<'_>>,
+) {
+    if let Some(observer) = &worker.observer {
+        times.settled = Some(Instant::now());
+        observer.settled(&Story { message, queue, end, times, run });
     }
 }
 

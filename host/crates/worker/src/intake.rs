@@ -15,6 +15,7 @@ use crate::admit::{Admission, Facts, admit};
 use crate::attempt::{Attempt, bury, settle};
 use crate::carry::{REPEATED, put};
 use crate::hop::Hop;
+use crate::observe::Times;
 use crate::record;
 use crate::worker::Worker;
 
@@ -59,6 +60,9 @@ fn take(worker: &Arc<Worker>, delivery: Delivery) {
         Ok(message) => Arc::new(message),
         Err(why) => {
             worker.tally.malformed(&queue, &why);
+            if let Some(observer) = &worker.observer {
+                observer.malformed(&queue);
+            }
             let told = reply_of(&raw.properties, &why, worker.now());
             return Arc::clone(&worker).track(async move {
                 if let Some((record, reply)) = told
@@ -72,12 +76,16 @@ fn take(worker: &Arc<Worker>, delivery: Delivery) {
     };
     worker.passed(Hop::Decode, &message.task);
     worker.tally.received(&message);
+    if let Some(observer) = &worker.observer {
+        observer.received(&message, &queue);
+    }
     let deliveries = deliveries.unwrap_or(0);
     let task = worker.runner.find_for(&message.task, &message.id);
     let admission = admit(&message, facts(&worker, &message, deliveries, task.as_deref()));
     let receipt = Some(receipt);
     let redelivered = redelivered || message.headers.contains_key(REPEATED);
-    let attempt = Attempt { message, raw, queue, route, redelivered, deliveries, receipt };
+    let times = Times::begin(worker.now());
+    let attempt = Attempt { message, raw, queue, route, redelivered, deliveries, receipt, times };
     worker.passed(Hop::Admit, &attempt.message.task);
     if !matches!(admission, Admission::Refuse(_)) {
         worker.tally.accepted(&attempt.message);

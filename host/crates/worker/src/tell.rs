@@ -14,6 +14,7 @@ use umbel_task::outcome::Cost;
 use umbel_value::Value;
 
 use crate::events::Events;
+use crate::observe::{End, Run};
 
 /// How one message ended here.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +57,24 @@ impl Ending {
     /// `shown`: somebody wants to see the result.
     pub(crate) fn succeeded(value: &Value, shown: bool) -> Self {
         Self::Succeeded { result: if shown { repr(value) } else { String::new() } }
+    }
+
+    /// The same without its particulars.
+    pub(crate) fn end(&self) -> End {
+        match self {
+            Self::Succeeded { .. } => End::Succeeded,
+            Self::Failed { .. } => End::Failed,
+            Self::Retry { .. } => End::Retried,
+            Self::Rejected { .. } => End::Rejected,
+            Self::Ignored => End::Ignored,
+            Self::Expired => End::Expired,
+            Self::Revoked { .. } => End::Revoked,
+            Self::Replaced => End::Replaced,
+            Self::Repeated { .. } => End::Repeated,
+            Self::Unregistered => End::Unregistered,
+            Self::Parked => End::Parked,
+            Self::Returned => End::Returned,
+        }
     }
 
     pub(crate) fn repeated(value: &Value) -> Self {
@@ -157,12 +176,12 @@ impl Tally {
     }
 
     /// Tells how a message ended, and of its run, if there was one.
-    pub(crate) fn ended(&self, message: &Message, ending: &Ending, ran: Option<Ran<'_>>) {
-        self.tell_monitors(message, ending, ran.as_ref());
+    pub(crate) fn ended(&self, message: &Message, ending: &Ending, ran: Option<&Ran<'_>>) {
+        self.tell_monitors(message, ending, ran);
         let name = message.shown_name();
         let id = &message.id;
-        let bill = ran.as_ref().map_or(&"" as &dyn fmt::Display, |ran| ran);
-        let runtime = ran.as_ref().map_or(0.0, |ran| ran.cost.wall.as_secs_f64());
+        let bill = ran.map_or(&"" as &dyn fmt::Display, |ran| ran);
+        let runtime = ran.map_or(0.0, |ran| ran.cost.wall.as_secs_f64());
         self.count(ending);
         match ending {
             Ending::Succeeded { result } => {
@@ -277,9 +296,15 @@ impl Tally {
 pub(crate) struct Ran<'a> {
     pub(crate) cost: &'a Cost,
     pub(crate) version: &'a PluginVersion,
+    /// Why it did not return.
+    pub(crate) fault: Option<&'static str>,
 }
 
-impl Ran<'_> {
+impl<'a> Ran<'a> {
+    pub(crate) fn run(&self) -> Run<'a> {
+        Run { cost: self.cost, version: self.version, fault: self.fault }
+    }
+
     fn bill(&self) -> Bill {
         Bill {
             runtime: self.cost.wall.as_secs_f64(),

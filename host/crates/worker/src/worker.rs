@@ -24,6 +24,7 @@ use crate::flow::Flow;
 use crate::hold::Held;
 use crate::hop::Hop;
 use crate::inflight::Inflight;
+use crate::observe::{Observer, Watch};
 use crate::queues::Queues;
 use crate::record::Recorder;
 use crate::revoked::Revoked;
@@ -146,9 +147,11 @@ pub struct Worker {
     pub(crate) runner: Arc<dyn Runner>,
     /// `None`: they stay as they are.
     pub(crate) plugins: Option<Arc<dyn Plugins>>,
+    /// `None`: nobody measures.
+    pub(crate) observer: Option<Arc<dyn Observer>>,
     pub(crate) shutdown: Shutdown,
     pub(crate) tracker: TaskTracker,
-    pub(crate) held: Held,
+    pub(crate) held: Arc<Held>,
     pub(crate) tally: Tally,
     pub(crate) inflight: Arc<Inflight>,
     pub(crate) revoked: Revoked,
@@ -178,12 +181,13 @@ impl Worker {
         Self {
             slots: Slots::new(config.concurrency, config.max_concurrency),
             queues: Queues::new(&config.queues),
-            held: Held::new(config.hold_limit),
+            held: Arc::new(Held::new(config.hold_limit)),
             config,
             broker,
             runner: Arc::new(WithBuiltins::new(runner, store.clone())),
             store,
             plugins: None,
+            observer: None,
             shutdown: Shutdown::new(),
             tracker: TaskTracker::new(),
             tally: Tally::new(events.clone()),
@@ -204,6 +208,19 @@ impl Worker {
     pub fn with_plugins(mut self, plugins: Arc<dyn Plugins>) -> Self {
         self.plugins = Some(plugins);
         self
+    }
+
+    /// Tells `observer` what becomes of every message.
+    #[must_use]
+    pub fn with_observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    /// What can be asked of it while it works.
+    pub fn watch(&self) -> Watch {
+        let (slots, held, events) = (self.slots.clone(), self.held.clone(), self.events.clone());
+        Watch { slots, held, events }
     }
 
     /// Works until told to stop; calls `ready` once it takes messages. Returns when every message in
