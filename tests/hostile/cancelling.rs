@@ -7,11 +7,9 @@ use umbel_harness::eventually::{PATIENCE, eventually};
 use umbel_harness::paths;
 use umbel_harness::process::tail;
 use umbel_harness::worker::Worker;
-use umbel_protocol::message::{Message, RawMessage};
 use umbel_protocol::record::State;
 use umbel_system_tests::client::{Client, url};
 use umbel_system_tests::guests::guest;
-use umbel_value::Value;
 
 /// Every host call that a plugin without grants of its own can make.
 const KINDS: &[&str] = &[
@@ -38,30 +36,8 @@ const SOON: Duration = Duration::from_secs(10);
 const CONFIG: &str = "[limits]\ntime = \"60s\"\n[tasks]\ntrack-started = true\n\
                       [plugins.lingers]\nallow = { submit = [\"nobody.*\"] }";
 
-fn revoke(id: &str) -> RawMessage {
-    let arguments = [("task_id", Value::from(id)), ("terminate", Value::Bool(true))];
-    let body = Value::from([
-        ("method", Value::from("revoke")),
-        ("arguments", Value::from(arguments)),
-        ("destination", Value::Null),
-    ]);
-    let mut raw = Message::new("", Vec::new(), Default::default()).encode();
-    raw.headers = Default::default();
-    raw.body = body.to_json().into_bytes().into();
-    raw
-}
-
 fn start(client: &Client, kind: &str) -> String {
-    let id = client.send("lingers.in_call", &format!("[\"{kind}\"]"));
-    eventually(&format!("`{kind}` runs"), PATIENCE, || {
-        let state = client.get(&id).map(|record| record.state);
-        match state {
-            Some(State::Started) => Ok(()),
-            Some(State::Custom(_)) => Ok(()),
-            other => Err(format!("{other:?}")),
-        }
-    });
-    id
+    client.start("lingers.in_call", &format!("[\"{kind}\"]"))
 }
 
 #[test]
@@ -73,7 +49,7 @@ fn a_revoked_run_ends_at_once_in_whatever_call_it_is() {
     for kind in KINDS {
         let id = start(&client, kind);
         let asked = Instant::now();
-        client.broadcast(&revoke(&id));
+        client.terminate(&id);
         let record = client.wait(&id, PATIENCE);
         assert_eq!(record.state, State::Revoked, "{kind}: {record:?}");
         assert!(asked.elapsed() < SOON, "{kind}: {:?} after it was revoked", asked.elapsed());

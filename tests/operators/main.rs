@@ -70,10 +70,11 @@ fn a_capture_of_events_shows_workers_and_tasks(broker: Broker) {
     dump.await_log("umbel@lab", PATIENCE);
     let mut client = stage.client();
     client.python.exec("app.send_task('tasks.add', (2, 3))");
-    for text in ["task received: tasks.add", "task started: tasks.add", "task succeeded: tasks.add"]
-    {
-        dump.await_log(text, PATIENCE);
+    let told = ["received: tasks.add", "started: tasks.add", "succeeded: tasks.add"];
+    for text in told {
+        dump.await_log(&format!("task {text}"), PATIENCE);
     }
+    dump.await_log("heartbeat: active", PATIENCE);
     let log = dump.log();
     let line = |text: &str| log.lines().find(|line| line.contains(text)).unwrap_or_default();
     let succeeded = line("task succeeded");

@@ -301,6 +301,38 @@ fn a_store_that_is_away_is_an_error_and_the_worker_goes_on() {
 }
 
 #[test]
+fn a_revoked_run_ends_at_once_in_a_call_of_a_store_that_does_not_answer() {
+    let store = RedisServer::durable();
+    let folder = TempDir::with_prefix("umbel-keeping-").expect("a temporary folder");
+    let file = folder.path().join("queue.db");
+    let config = format!(
+        "[tasks]\ntrack-started = true\n\
+         [plugins.pries]\nallow = {{ keyvalue = {{ url = \"{}\", prefix = \"p\" }} }}",
+        store.url(0)
+    );
+    let worker = Worker::on(&url(&file)).config(&config);
+    let worker = worker.plugin("pries", paths::guest("pries")).start();
+    let client = Client::open(&file);
+    let _shown = worker.process.shown_on_failure();
+    let known = client.call("pries.put", r#"["default", "a", "kept"]"#);
+    assert_eq!(known.state, State::Success, "{known:?}");
+    store.process().signal(Signal::STOP);
+    let calls = [
+        ("pries.get", r#"["default", "a"]"#),
+        ("pries.add", r#"["default", "n", 1]"#),
+        ("pries.keys", r#"["default"]"#),
+        ("pries.put_many", r#"["default", 1000, "v"]"#),
+    ];
+    for (task, args) in calls {
+        let id = client.start(task, args);
+        client.terminate(&id);
+        // Were it to wait for the store, it would fail with a store that cannot be reached.
+        assert_eq!(client.wait(&id, PATIENCE).state, State::Revoked, "{task}");
+    }
+    store.process().signal(Signal::CONT);
+}
+
+#[test]
 fn no_password_of_a_store_is_told() {
     let config = "[plugins.pries]\nallow = { keyvalue = { \
                   url = \"redis://:hidden@127.0.0.1:1/0\", prefix = \"p\" } }";

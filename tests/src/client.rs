@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
-use umbel_harness::eventually::PATIENCE;
-use umbel_protocol::message::{RawMessage, Route};
+use umbel_harness::eventually::{PATIENCE, eventually};
+use umbel_protocol::message::{Message, RawMessage, Route};
 use umbel_protocol::names::DEFAULT_QUEUE;
 use umbel_protocol::record::{Exception, ResultRecord, State};
 use umbel_transport::address::{Address, Scheme};
@@ -65,6 +65,32 @@ impl Client {
     /// Says something to every worker.
     pub fn broadcast(&self, raw: &RawMessage) {
         self.runtime.block_on(self.broker.broadcast(raw)).expect("this broker has remote control");
+    }
+
+    /// Asks every worker to end a task, also while it runs.
+    pub fn terminate(&self, id: &str) {
+        let arguments = [("task_id", Value::from(id)), ("terminate", Value::Bool(true))];
+        let body = Value::from([
+            ("method", Value::from("revoke")),
+            ("arguments", Value::from(arguments)),
+            ("destination", Value::Null),
+        ]);
+        let mut raw = Message::new("", Vec::new(), Default::default()).encode();
+        raw.headers = Default::default();
+        raw.body = body.to_json().into_bytes().into();
+        self.broadcast(&raw);
+    }
+
+    /// Sends a task whose start is recorded, and waits until it runs.
+    pub fn start(&self, task: &str, args: &str) -> String {
+        let id = self.send(task, args);
+        eventually(&format!("{task}{args} runs"), PATIENCE, || {
+            match self.get(&id).map(|record| record.state) {
+                Some(State::Started | State::Custom(_)) => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        });
+        id
     }
 
     /// Sends a task with its arguments as a JSON array; gives its id.

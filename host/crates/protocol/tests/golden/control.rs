@@ -185,7 +185,7 @@ fn every_recorded_event_is_written_alike() {
             let raw = super::raw(message);
             let events = event::open(&raw);
             let node = raw.headers["hostname"].as_str().unwrap();
-            let written: Vec<_> = events.iter().filter_map(|told| write(told)).collect();
+            let written: Vec<_> = events.iter().filter_map(write).collect();
             if written.len() < events.len() {
                 continue; // a client's own
             }
