@@ -8,6 +8,7 @@ mod fault;
 mod hardening;
 mod keyvalue;
 mod loading;
+mod memory;
 mod out;
 mod pidfile;
 mod plugins;
@@ -20,6 +21,7 @@ mod wiring;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    memory::keep_little();
     if let Some(code) = compiling::carry_out() {
         return code;
     }
