@@ -10,7 +10,7 @@ pub(crate) fn keep_little() {
     }
     #[cfg(target_env = "gnu")]
     for (option, value) in [
-        (libc::M_ARENA_MAX, HEAPS),
+        (libc::M_ARENA_MAX, 1),
         (libc::M_MMAP_THRESHOLD, LARGE),
         (libc::M_TRIM_THRESHOLD, LARGE),
     ] {
@@ -23,11 +23,7 @@ pub(crate) fn keep_little() {
     }
 }
 
-/// Heaps that all threads share.
-#[cfg(target_env = "gnu")]
-const HEAPS: libc::c_int = 2;
-
 /// From how many bytes on a block is the system's again when it is freed, and how much of the end of
 /// a heap may stay unused.
 #[cfg(target_env = "gnu")]
-const LARGE: libc::c_int = 1 << 20;
+const LARGE: libc::c_int = 128 << 10;
