@@ -35,7 +35,8 @@ venv: ## Make target/venv, the Python environment of the tests
 	@scripts/setup.sh test
 
 .PHONY: test
-test: venv build plugins guests ## Run every test, against real brokers and real Celery
+test: venv plugins guests ## Run every test, against real brokers and real Celery
+	@scripts/build.sh tests
 	@scripts/test.sh
 
 .PHONY: check
