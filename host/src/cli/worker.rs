@@ -8,6 +8,7 @@ use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 use umbel_engine::Catalog;
 use umbel_task::policy::{Acks, TaskPolicy};
@@ -25,7 +26,7 @@ use crate::privileges;
 use crate::settings::units::show_duration;
 use crate::settings::{LogFormat, Settings, variable};
 use crate::signals::Signals;
-use crate::{compiling, hardening, loading, out, telemetry, wiring};
+use crate::{compiling, hardening, loading, memory, out, telemetry, wiring};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -196,6 +197,7 @@ async fn work(
         LogFormat::Text => out::note(text),
         LogFormat::Json => info!("{text}"),
     };
+    let _giving_back = AbortOnDropHandle::new(tokio::spawn(memory::give_back()));
     tokio::select! {
         summary = worker.run(shutdown.clone(), || info!("{node} ready.")) => Ok(summary?),
         () = signals.obey(shutdown, &*plugins, say) => leave(),
