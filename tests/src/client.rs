@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use umbel_harness::eventually::PATIENCE;
-use umbel_protocol::message::{RawMessage, Route};
+use umbel_protocol::message::{Message, RawMessage, Route};
 use umbel_protocol::names::DEFAULT_QUEUE;
 use umbel_protocol::record::{Exception, ResultRecord, State};
 use umbel_transport::address::{Address, Scheme};
@@ -80,6 +80,12 @@ impl Client {
     /// Sends a task once for each list of arguments; gives the ids in their order.
     pub fn send_all(&self, task: &str, calls: impl Iterator<Item = Vec<Value>>) -> Vec<String> {
         let messages: Vec<_> = calls.map(|args| request(task, args)).collect();
+        self.publish_all(&messages);
+        messages.into_iter().map(|message| message.id).collect()
+    }
+
+    /// Sends requests to the default queue.
+    pub fn publish_all(&self, messages: &[Message]) {
         let route = Route::queue(DEFAULT_QUEUE);
         self.runtime.block_on(async {
             for chunk in messages.chunks(AT_ONCE) {
@@ -94,7 +100,6 @@ impl Client {
                 }
             }
         });
-        messages.into_iter().map(|message| message.id).collect()
     }
 
     /// Takes every message of a queue, `count` at least, and all that come within a second more.
