@@ -19,6 +19,7 @@ if [ "$1" = test ]; then
     want redis-server redis-server
     want rabbitmq-server rabbitmq-server
     want openssl openssl
+    want promtool prometheus
     if [ ! -e /usr/share/doc/libfaketime ]; then missing+=(libfaketime); fi # a clock that jumps
 fi
 if [ ${#missing[@]} -gt 0 ]; then install_packages "${missing[@]}"; fi

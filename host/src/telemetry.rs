@@ -8,8 +8,8 @@ use jiff::Zoned;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
-use tracing_subscriber::fmt::{FmtContext, MakeWriter};
+use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, JsonFields, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormattedFields, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -31,6 +31,14 @@ pub(crate) fn start(level: LogLevel, format: LogFormat) {
     let filter = Targets::new()
         .with_default(others)
         .with_target("umbel", ours)
+        // Which message a line is about. Lines of text say it in their own words.
+        .with_target(
+            "umbel::message",
+            match format {
+                LogFormat::Text => LevelFilter::OFF,
+                LogFormat::Json => LevelFilter::ERROR,
+            },
+        )
         // It tells of every lost connection as an error; the transport tells of it once, with what follows.
         .with_target("lapin", LevelFilter::OFF);
     let colour = std::io::stderr().is_terminal() && !no_colour();
@@ -39,7 +47,10 @@ pub(crate) fn start(level: LogLevel, format: LogFormat) {
     // A second start would be a mistake of ours, and harmless.
     let _ = match format {
         LogFormat::Text => registry.with(layer.event_format(CeleryLines { colour })).try_init(),
-        LogFormat::Json => registry.with(layer.event_format(JsonLines)).try_init(),
+        LogFormat::Json => {
+            let layer = layer.fmt_fields(JsonFields::new());
+            registry.with(layer.event_format(JsonLines)).try_init()
+        }
     };
 }
 
@@ -88,7 +99,7 @@ where
     }
 }
 
-/// One JSON object a line.
+/// One JSON object a line, with `task`, `id` and `plugin` where it is about a message.
 struct JsonLines;
 
 impl<S, N> FormatEvent<S, N> for JsonLines
@@ -98,7 +109,7 @@ where
 {
     fn format_event(
         &self,
-        _: &FmtContext<'_, S, N>,
+        context: &FmtContext<'_, S, N>,
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
@@ -109,11 +120,43 @@ where
         line.insert("time".into(), instant.into());
         line.insert("level".into(), name(*event.metadata().level()).into());
         line.insert("message".into(), safe(&fields.message).into());
+        for (key, value) in about::<S, N>(context) {
+            line.entry(key).or_insert_with(|| safe(&value).into());
+        }
         for (key, value) in &fields.others {
-            line.entry(*key).or_insert_with(|| safe(value).into());
+            let value = safe(value);
+            match line.get(*key) {
+                None => drop(line.insert((*key).to_owned(), value.into())),
+                // A message that is about to be sent on behalf of another one, for example.
+                Some(other) if *other != *value => {
+                    line.entry(format!("other_{key}")).or_insert_with(|| value.into());
+                }
+                Some(_) => {}
+            }
         }
         writeln!(writer, "{}", serde_json::Value::Object(line))
     }
+}
+
+/// What the spans around a line say.
+fn about<S, N>(context: &FmtContext<'_, S, N>) -> Vec<(String, String)>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    let mut said = Vec::new();
+    for span in context.event_scope().into_iter().flatten() {
+        let extensions = span.extensions();
+        let Some(fields) = extensions.get::<FormattedFields<N>>() else { continue };
+        let fields = serde_json::from_str::<serde_json::Map<_, _>>(fields);
+        for (key, value) in fields.unwrap_or_default() {
+            match value {
+                serde_json::Value::String(text) => said.push((key, text)),
+                other => said.push((key, other.to_string())),
+            }
+        }
+    }
+    said
 }
 
 #[derive(Default)]

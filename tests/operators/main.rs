@@ -1,7 +1,13 @@
-//! What operators of Celery have, unchanged, against Umbel beside a Python worker: the command line.
+//! What operators of Celery have, unchanged, against Umbel beside a Python worker: the command line; and what
+//! Umbel has besides: metrics, health, logs for programs.
 
 mod commands;
 mod document;
+mod health;
+mod logs;
+mod metrics;
+mod monitoring;
+mod scrape;
 mod stage;
 
 use std::time::Duration;

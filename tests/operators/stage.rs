@@ -10,8 +10,10 @@ use umbel_harness::python::{CeleryWorker, Peer};
 use umbel_harness::rabbitmq::RabbitMq;
 use umbel_harness::redis::RedisServer;
 use umbel_harness::worker::{Umbel, Worker};
+use umbel_system_tests::client::Client as Sender;
 
 use crate::commands::{Command, Same};
+use crate::scrape::SERVE;
 
 /// The names of the two workers.
 pub(crate) const UMBEL: &str = "umbel@lab";
@@ -47,6 +49,18 @@ impl Stage {
     pub(crate) fn umbel(&self, node: &str) -> Umbel {
         let tasks = paths::plugin("tasks");
         self.worker().plugin("tasks", tasks).args(&["-n", node, "-E", "-c", "2"]).start()
+    }
+
+    /// One that serves its metrics, with a plugin whose tasks behave and one whose tasks do not.
+    pub(crate) fn umbel_that_serves(&self, node: &str) -> Umbel {
+        let (tasks, rogue) = (paths::plugin("tasks"), paths::plugin("rogue"));
+        let worker = self.worker().plugin("tasks", tasks).plugin("rogue", rogue);
+        worker.args(&["-n", node, "-c", "2"]).args(&SERVE).start()
+    }
+
+    /// A client without Python.
+    pub(crate) fn sender(&self) -> Sender {
+        Sender::of(&self.broker, &self.results)
     }
 
     /// One whose tasks compute until they are stopped.

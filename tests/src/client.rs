@@ -106,6 +106,12 @@ impl Client {
     /// Sends a task once for each list of arguments; gives the ids in their order.
     pub fn send_all(&self, task: &str, calls: impl Iterator<Item = Vec<Value>>) -> Vec<String> {
         let messages: Vec<_> = calls.map(|args| request(task, args)).collect();
+        self.publish_all(&messages);
+        messages.into_iter().map(|message| message.id).collect()
+    }
+
+    /// Sends requests to the default queue.
+    pub fn publish_all(&self, messages: &[Message]) {
         let route = Route::queue(DEFAULT_QUEUE);
         self.runtime.block_on(async {
             for chunk in messages.chunks(AT_ONCE) {
@@ -120,7 +126,6 @@ impl Client {
                 }
             }
         });
-        messages.into_iter().map(|message| message.id).collect()
     }
 
     /// Takes every message of a queue, `count` at least, and all that come within a second more.

@@ -19,7 +19,9 @@ use umbel_worker::{Shutdown, Summary, Worker};
 use super::banner;
 use crate::fault::{Code, Fault};
 use crate::hardening::Hardening;
+use crate::http::Door;
 use crate::loading::Wanted;
+use crate::metrics::Monitor;
 use crate::pidfile::Pidfile;
 use crate::plugins::{Again, Keeper, Keeping};
 use crate::privileges;
@@ -39,6 +41,7 @@ pub(crate) struct Args {
 pub(super) fn run(settings: &Settings, again: Again) -> anyhow::Result<ExitCode> {
     // First of all, while this is the only thread.
     let account = privileges::choose(settings)?;
+    let door = settings.http.map(Door::take).transpose()?;
     let cache = privileges::cache_folder(settings.cache.as_deref(), account.as_ref(), &variable)?;
     let pidfile = match &settings.pidfile {
         Some(path) => Some(Pidfile::write(path, account.as_ref())?),
@@ -63,7 +66,13 @@ pub(super) fn run(settings: &Settings, again: Again) -> anyhow::Result<ExitCode>
     let hardening = hardening::harden(settings.hardening, &ground)?;
     let engine = loading::engine(&sources, wiring::most_at_once(settings), cache, compiler)?;
     let keeper = Keeper::new(settings, engine.clone(), again);
-    let ended = serve(settings, &hardening, &runtime, keeper, wanted);
+    let monitor = door.map(|door| -> anyhow::Result<_> {
+        let monitor = Monitor::new(runtime.handle().clone(), keeper.view());
+        door.open(Arc::clone(&monitor))?;
+        Ok(monitor)
+    });
+    let monitor = monitor.transpose()?;
+    let ended = serve(settings, &hardening, &runtime, keeper, wanted, monitor);
     engine.close();
     // Whatever a guest or a server still holds must not keep the process alive.
     runtime.shutdown_background();
@@ -93,6 +102,7 @@ fn serve(
     runtime: &Runtime,
     mut keeper: Keeper,
     wanted: Vec<Wanted>,
+    monitor: Option<Arc<Monitor>>,
 ) -> anyhow::Result<Summary> {
     // The broker is called while plugins load, and answered until they have: it would take silence for death.
     std::thread::scope(|scope| {
@@ -119,7 +129,8 @@ fn serve(
         }
         warn_of_consumer_timeout(settings, &catalog);
         let keeping = Arc::new(keeper.keep().context("cannot watch the plugins")?);
-        let summary = runtime.block_on(work(settings, ends, catalog, Arc::clone(&keeping)));
+        let summary =
+            runtime.block_on(work(settings, ends, catalog, Arc::clone(&keeping), monitor));
         keeping.stop();
         summary
     })
@@ -185,21 +196,32 @@ async fn work(
     ends: wiring::Ends,
     catalog: Arc<Catalog>,
     plugins: Arc<Keeping>,
+    monitor: Option<Arc<Monitor>>,
 ) -> anyhow::Result<Summary> {
     let config = wiring::worker_config(settings);
     let shutdown = Shutdown::new();
     let signals = Signals::catch().context("cannot catch signals")?;
     info!("Connected to {}", settings.broker);
     let worker = Worker::new(config, ends.broker, ends.store, catalog);
-    let worker = worker.with_plugins(Arc::<Keeping>::clone(&plugins));
     let node = &settings.node;
+    let mut worker = worker.with_plugins(Arc::<Keeping>::clone(&plugins));
+    if let Some(monitor) = &monitor {
+        monitor.watch(worker.watch(), shutdown.clone());
+        worker = worker.with_observer(Arc::<Monitor>::clone(monitor));
+    }
+    let ready = || {
+        if let Some(monitor) = &monitor {
+            monitor.set_ready();
+        }
+        info!("{node} ready.");
+    };
     let say = |text: &str| match settings.log_format {
         LogFormat::Text => out::note(text),
         LogFormat::Json => info!("{text}"),
     };
     let _giving_back = AbortOnDropHandle::new(tokio::spawn(memory::give_back()));
     tokio::select! {
-        summary = worker.run(shutdown.clone(), || info!("{node} ready.")) => Ok(summary?),
+        summary = worker.run(shutdown.clone(), ready) => Ok(summary?),
         () = signals.obey(shutdown, &*plugins, say) => leave(),
     }
 }

@@ -13,7 +13,7 @@ use umbel_value::Value;
 use umbel_worker::Plugins;
 
 use super::configuration::{Again, tell_of_the_rest};
-use super::happening::{Counts, Happening};
+use super::happening::{Counts, Happening, Reloads};
 use super::report::report;
 use super::slot::{Refused, SETTLE, STILL};
 use super::stamp::{Seen, Stamp};
@@ -85,6 +85,11 @@ impl Keeper {
     /// What serves, from the first load on and after every change.
     pub(crate) fn catalog(&self) -> Arc<Catalog> {
         Arc::clone(&self.shared.catalog)
+    }
+
+    /// What can be told of the plugins at any time.
+    pub(crate) fn view(&self) -> View {
+        View(Arc::clone(&self.shared))
     }
 
     /// Loads everything once; gives what is refused.
@@ -206,6 +211,27 @@ impl Shared {
     fn wake(&self, wake: Wake) {
         // Nobody listens any more when the worker ends.
         let _ = self.wake.lock().unwrap_or_else(PoisonError::into_inner).send(wake);
+    }
+}
+
+/// How the plugins are.
+pub(crate) struct View(Arc<Shared>);
+
+impl View {
+    /// Files that serve.
+    pub(crate) fn loaded(&self) -> usize {
+        self.0.state().slots.values().filter(|slot| slot.serving.is_some()).count()
+    }
+
+    /// Files that are there, but refused.
+    pub(crate) fn refused(&self) -> usize {
+        self.0.state().slots.values().filter(|slot| slot.refused.is_some()).count()
+    }
+
+    /// What came of changes since the start, of every plugin that is there and of those that were.
+    pub(crate) fn reloads(&self) -> Vec<Reloads> {
+        let names = self.0.state().slots.keys().map(|(owner, _)| owner.name().to_owned()).collect();
+        self.0.counts.reloads(names)
     }
 }
 

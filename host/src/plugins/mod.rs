@@ -11,5 +11,6 @@ mod state;
 mod watch;
 
 pub(crate) use configuration::Again;
-pub(crate) use keeper::{Keeper, Keeping};
+pub(crate) use happening::Reloads;
+pub(crate) use keeper::{Keeper, Keeping, View};
 pub(crate) use stamp::{Seen, Stamp};

@@ -345,7 +345,8 @@ impl Slot {
         let told = |former: &Refused| refused.conflict && former.why == refused.why;
         if !quietly && !self.refused.as_ref().is_some_and(told) {
             let serving = self.serving.as_ref().map(|serving| &serving.plugin.version);
-            counts.tell(&Happening::Refused { refused: &refused, serving });
+            let plugin = self.wanted.owner.name();
+            counts.tell(&Happening::Refused { plugin, refused: &refused, serving });
         }
         self.refused = Some(refused);
     }

@@ -34,10 +34,8 @@ pub(crate) struct FileValue {
 }
 
 /// Keys of product versions to come: refused by name, never ignored.
-const NOT_YET: &[(&str, &str)] = &[
-    ("http", "`http` (health and metrics) is not supported by this version"),
-    ("policy", "`policy` (grants by pattern) is not supported by this version"),
-];
+const NOT_YET: &[(&str, &str)] =
+    &[("policy", "`policy` (grants by pattern) is not supported by this version")];
 
 /// Names of Celery's that are no single key here, and what to write.
 const CELERYS: &[(&str, &str)] = &[

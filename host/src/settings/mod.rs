@@ -15,6 +15,7 @@ pub(crate) mod units;
 pub(crate) mod values;
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -66,6 +67,8 @@ pub(crate) struct Settings {
     pub(crate) mingle: bool,
     pub(crate) level: LogLevel,
     pub(crate) log_format: LogFormat,
+    /// Where metrics and health are served, if anywhere.
+    pub(crate) http: Option<SocketAddr>,
     pub(crate) uid: Option<String>,
     pub(crate) gid: Option<String>,
     pub(crate) allow_root: bool,

@@ -128,6 +128,7 @@ impl Resolver {
             mingle: !self.switch("without-mingle")?,
             level: self.read("loglevel", values::level)?,
             log_format: self.read("log-format", values::log_format)?,
+            http: self.read("http", |text| values::unless("", text, values::listen))?,
             uid: self.optional("uid"),
             gid: self.optional("gid"),
             allow_root: self.switch("allow-root")?,

@@ -121,9 +121,29 @@ fn mistakes_are_named_with_their_place_and_a_way_out() {
 
 #[test]
 fn what_this_version_cannot_do_is_refused_and_not_ignored() {
-    for file in ["http = '0.0.0.0:80'", "policy = {}"] {
-        let fault = settings(&[], &[], file).expect_err(file);
-        assert!(fault.what.contains("not supported by this version"), "{file}: {fault}");
+    let file = "policy = {}";
+    let fault = settings(&[], &[], file).expect_err(file);
+    assert!(fault.what.contains("not supported by this version"), "{file}: {fault}");
+}
+
+#[test]
+fn an_address_to_listen_on_is_a_number_and_a_port() {
+    let listens = |text: &str| {
+        let settings = settings(&[], &[("UMBEL_HTTP", text)], "").expect(text);
+        settings.http.map(|address| address.to_string())
+    };
+    for (text, address) in [
+        ("", None),
+        ("127.0.0.1:9808", Some("127.0.0.1:9808")),
+        ("localhost:9808", Some("127.0.0.1:9808")),
+        ("[::1]:9808", Some("[::1]:9808")),
+        (":9808", Some("0.0.0.0:9808")),
+    ] {
+        assert_eq!(listens(text).as_deref(), address, "{text}");
+    }
+    for text in ["9808", "example.org:80", "127.0.0.1", "http://127.0.0.1:80", ":99999"] {
+        let fault = settings(&[], &[("UMBEL_HTTP", text)], "").expect_err(text);
+        assert!(fault.what.contains("is no address to listen on"), "{fault}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! Single values as people write them. Pure; each refusal says what would be right.
 
+use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -29,6 +30,17 @@ pub(super) fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
         _ => Err(format!("`{word}` is not of the form `name=queue`")),
     };
     list(text).into_iter().map(pair).collect()
+}
+
+/// An address and a port; without an address all of this machine.
+pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
+    let full = match text.rsplit_once(':') {
+        Some(("", port)) => format!("0.0.0.0:{port}"),
+        Some(("localhost", port)) => format!("127.0.0.1:{port}"),
+        _ => text.to_owned(),
+    };
+    let wrong = |_| format!("`{text}` is no address to listen on; write 127.0.0.1:9808 or :9808");
+    full.parse().map_err(wrong)
 }
 
 /// What `word` stands for is `None`; anything else is read.

@@ -21,6 +21,17 @@ pub struct RawMessage {
     pub body: Bytes,
 }
 
+impl RawMessage {
+    /// When it was handed to the broker, if it says so: by its `timestamp`, which clients set or
+    /// leave out as they like, or to the millisecond where the server adds it.
+    pub fn published(&self) -> Option<jiff::Timestamp> {
+        let precise = self.headers.get("timestamp_in_ms").and_then(Value::as_i64);
+        let precise = precise.and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
+        let seconds = || i64::try_from(self.properties.timestamp?).ok();
+        precise.or_else(|| jiff::Timestamp::from_second(seconds()?).ok())
+    }
+}
+
 /// AMQP's basic properties, as far as Celery uses them. Transports pass on what they can express.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Properties {

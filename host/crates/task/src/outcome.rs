@@ -32,6 +32,21 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Every word that [`Outcome::fault`] may give.
+    pub const FAULTS: [&str; 11] = [
+        "error",
+        "trap",
+        "denied",
+        "time",
+        "soft-time",
+        "cpu",
+        "memory",
+        "fuel",
+        "output",
+        "stack",
+        "host-calls",
+    ];
+
     /// Why it did not return, in one word of a fixed set; `None` if it did, or ended as it wished.
     pub fn fault(&self) -> Option<&'static str> {
         match self {
@@ -181,4 +196,31 @@ impl Cost {
 pub struct Ended {
     pub outcome: Outcome,
     pub cost: Cost,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_is_a_word_of_the_fixed_set() {
+        let limits = [
+            Limit::Time(Duration::ZERO),
+            Limit::SoftTime(Duration::ZERO),
+            Limit::Cpu(Duration::ZERO),
+            Limit::Memory(0),
+            Limit::Fuel(0),
+            Limit::Output(0),
+            Limit::Stack(0),
+            Limit::HostCalls(String::new()),
+        ];
+        let limits = limits.map(|limit| Outcome::OverLimit(limit, None));
+        let others = [
+            Outcome::Failed(Failure::own("TaskError", "bad")),
+            Outcome::Crashed { reason: String::new(), traceback: None },
+            Outcome::Denied { what: String::new(), traceback: None },
+        ];
+        let faults: Vec<_> = others.iter().chain(&limits).filter_map(Outcome::fault).collect();
+        assert_eq!(faults, Outcome::FAULTS);
+    }
 }

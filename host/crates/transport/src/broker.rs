@@ -9,6 +9,7 @@ use umbel_protocol::message::{RawMessage, Route};
 
 use crate::address::Address;
 use crate::delivery::{Delivery, Receipt, Settlement};
+use crate::presence::Presence;
 
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -98,6 +99,11 @@ pub trait Broker: Send + Sync {
     async fn bind(&self, queue: &str, binding: &Binding) -> Result<(), BrokerError> {
         let _ = (queue, binding);
         Err(BrokerError::Unsupported("exchanges"))
+    }
+
+    /// Whether it is there. One that cannot go away always is.
+    fn presence(&self) -> Arc<Presence> {
+        Arc::default()
     }
 
     /// Closes what it holds. Deliveries that are not settled by then will come again.

@@ -3,6 +3,7 @@
 pub mod address;
 pub mod broker;
 pub mod delivery;
+pub mod presence;
 pub mod reconnect;
 pub mod results;
 pub mod timetable;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tracing::{debug, warn};
+use tracing::{Span, debug, warn};
 use umbel_protocol::message::{Message, RawMessage, Route};
 use umbel_protocol::record::State;
 use umbel_task::call::{Call, DeliveryInfo};
@@ -88,6 +88,7 @@ impl Attempt {
             place.entry.acknowledge();
         }
         worker.passed(Hop::Slot, &self.message.task);
+        Span::current().record("plugin", tracing::field::display(task.version()));
         self.times.started = Some(Instant::now());
         let (ended, sent) = self.execute(worker, &place, &*task).await;
         drop((slot, places));

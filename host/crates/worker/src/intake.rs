@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tracing::{error, info};
+use tracing::{Instrument, error, info};
 use umbel_protocol::message::{DecodeError, Message, Properties};
 use umbel_protocol::record::ResultRecord;
 use umbel_task::runner::Task;
@@ -17,6 +17,7 @@ use crate::carry::{REPEATED, put};
 use crate::hop::Hop;
 use crate::observe::Times;
 use crate::record;
+use crate::tell;
 use crate::worker::Worker;
 
 /// Takes until the worker drains or the broker refuses for good. There may be no queue to take from.
@@ -75,7 +76,8 @@ fn take(worker: &Arc<Worker>, delivery: Delivery) {
         }
     };
     worker.passed(Hop::Decode, &message.task);
-    worker.tally.received(&message);
+    let span = tell::span(&message);
+    span.in_scope(|| worker.tally.received(&message));
     if let Some(observer) = &worker.observer {
         observer.received(&message, &queue);
     }
@@ -84,19 +86,21 @@ fn take(worker: &Arc<Worker>, delivery: Delivery) {
     let admission = admit(&message, facts(&worker, &message, deliveries, task.as_deref()));
     let receipt = Some(receipt);
     let redelivered = redelivered || message.headers.contains_key(REPEATED);
-    let times = Times::begin(worker.now());
+    let times = Times::begin(worker.now(), raw.published());
+    let tracked = Arc::clone(&worker);
     let attempt = Attempt { message, raw, queue, route, redelivered, deliveries, receipt, times };
     worker.passed(Hop::Admit, &attempt.message.task);
     if !matches!(admission, Admission::Refuse(_)) {
         worker.tally.accepted(&attempt.message);
     }
-    Arc::clone(&worker).track(async move {
+    let work = async move {
         match admission {
             Admission::Run => attempt.run(&worker, None).await,
             Admission::Hold(eta) => attempt.run(&worker, Some(eta)).await,
             Admission::Refuse(why) => attempt.refuse(&worker, &why).await,
         }
-    });
+    };
+    tracked.track(work.instrument(span));
 }
 
 fn facts(worker: &Worker, message: &Message, deliveries: u32, task: Option<&dyn Task>) -> Facts {

@@ -7,9 +7,12 @@ use jiff::Timestamp;
 use umbel_protocol::message::Message;
 use umbel_task::name::PluginVersion;
 use umbel_task::outcome::Cost;
+use umbel_task::runner::Runner;
+use umbel_transport::presence::Presence;
 
 use crate::events::Events;
 use crate::hold::Held;
+use crate::queues::Queues;
 use crate::slots::Slots;
 
 /// Hears what becomes of messages. Called on the worker's IO thread: it must not wait.
@@ -52,6 +55,44 @@ pub enum End {
     Returned,
 }
 
+impl End {
+    /// All of them, each at the place that `end as usize` names.
+    pub const ALL: [End; 13] = [
+        End::Succeeded,
+        End::Failed,
+        End::Retried,
+        End::Rejected,
+        End::Ignored,
+        End::Expired,
+        End::Revoked,
+        End::Replaced,
+        End::Repeated,
+        End::Unregistered,
+        End::Parked,
+        End::Delayed,
+        End::Returned,
+    ];
+
+    /// In one word.
+    pub fn name(self) -> &'static str {
+        match self {
+            End::Succeeded => "succeeded",
+            End::Failed => "failed",
+            End::Retried => "retried",
+            End::Rejected => "rejected",
+            End::Ignored => "ignored",
+            End::Expired => "expired",
+            End::Revoked => "revoked",
+            End::Replaced => "replaced",
+            End::Repeated => "repeated",
+            End::Unregistered => "unregistered",
+            End::Parked => "parked",
+            End::Delayed => "delayed",
+            End::Returned => "returned",
+        }
+    }
+}
+
 /// One message from its receipt to its settlement.
 #[derive(Clone, Copy, Debug)]
 pub struct Story<'a> {
@@ -76,6 +117,8 @@ pub struct Run<'a> {
 /// When the parts of a message's way ended. What did not happen is `None`.
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
+    /// When it was handed to the broker, if the message says so.
+    pub published: Option<Timestamp>,
     /// When it was received, on the wall clock.
     pub at: Timestamp,
     /// The same on the clock that the others are read from.
@@ -91,9 +134,14 @@ pub struct Times {
 }
 
 impl Times {
-    pub(crate) fn begin(at: Timestamp) -> Self {
+    pub(crate) fn begin(at: Timestamp, published: Option<Timestamp>) -> Self {
         let received = Instant::now();
-        Self { at, received, started: None, ran: None, recorded: None, settled: None }
+        Self { published, at, received, started: None, ran: None, recorded: None, settled: None }
+    }
+
+    /// How long it was with the broker, as far as the clocks of two machines agree.
+    pub fn queued(&self) -> Option<Duration> {
+        Some(Duration::try_from(self.at.duration_since(self.published?)).unwrap_or_default())
     }
 
     /// How long it waited for its run, by its own wish too.
@@ -108,6 +156,9 @@ pub struct Watch {
     pub(crate) slots: Arc<Slots>,
     pub(crate) held: Arc<Held>,
     pub(crate) events: Arc<Events>,
+    pub(crate) queues: Arc<Queues>,
+    pub(crate) runner: Arc<dyn Runner>,
+    pub(crate) presence: Arc<Presence>,
 }
 
 impl Watch {
@@ -124,6 +175,21 @@ impl Watch {
     /// Messages that wait here for their time.
     pub fn held(&self) -> usize {
         self.held.count()
+    }
+
+    /// Whether a task of this name is here.
+    pub fn knows(&self, task: &str) -> bool {
+        self.runner.find(task).is_some()
+    }
+
+    /// Queues that are taken from, those that remote control added included.
+    pub fn queues(&self) -> Vec<String> {
+        self.queues.all().into_iter().map(|queue| queue.name).collect()
+    }
+
+    /// What the connections to the broker tell.
+    pub fn broker(&self) -> &Presence {
+        &self.presence
     }
 
     /// Events that nobody will hear of: the broker was too slow for them.

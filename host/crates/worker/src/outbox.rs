@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::task::JoinHandle;
-use tracing::{debug, error, info, warn};
+use tracing::{Instrument, Span, debug, error, info, warn};
 use umbel_protocol::message::{Message, Route};
 use umbel_protocol::record::{ResultRecord, State};
 use umbel_task::policy::Submit;
@@ -26,6 +26,8 @@ pub(crate) struct RunOutbox {
     /// States are stored.
     watched: bool,
     states: Mutex<States>,
+    /// Lines about it are told in here: the run has threads of its own.
+    span: Span,
     submissions: Submissions,
 }
 
@@ -74,6 +76,7 @@ impl RunOutbox {
             route,
             watched: watched && worker.store.is_some(),
             states: Mutex::default(),
+            span: Span::current(),
             submissions,
         })
     }
@@ -119,6 +122,7 @@ impl RunOutbox {
         if !states.writing {
             states.writing = true;
             let writing = Arc::clone(self).write(Arc::clone(store));
+            let writing = writing.instrument(self.span.clone());
             states.writer = Some(self.worker.io.spawn(writing));
         }
     }
@@ -161,6 +165,7 @@ impl Outbox for Handle {
     }
 
     fn log(&self, line: LogLine) {
+        let _about = self.0.span.enter();
         let Message { id, task, .. } = &*self.0.message;
         let from = match line.from {
             Source::Log => "log",
@@ -181,10 +186,12 @@ impl Outbox for Handle {
     }
 
     fn submit(&self, task: Submission) -> Result<String, OutboxError> {
+        let _about = self.0.span.enter();
         self.0.submissions.submit(task)
     }
 
     fn apply(&self, signature: Value, args: Vec<Value>) -> Result<Value, OutboxError> {
+        let _about = self.0.span.enter();
         self.0.submissions.apply(signature, &args)
     }
 

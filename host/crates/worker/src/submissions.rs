@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::task::JoinHandle;
-use tracing::error;
+use tracing::{Instrument, error};
 use umbel_protocol::canvas::{self, CanvasError, Plan, Sender, Step};
 use umbel_protocol::message::Message;
 use umbel_task::policy::Submit;
@@ -187,10 +187,8 @@ impl Submissions {
             let errands = Arc::clone(&self.outgoing);
             let (worker, message) = (Arc::clone(&self.worker), Arc::clone(&self.message));
             let repeated = self.repeated;
-            outgoing.courier =
-                Some(self.worker.io.spawn(async move {
-                    run_errands(&worker, &message, &errands, repeated).await
-                }));
+            let courier = async move { run_errands(&worker, &message, &errands, repeated).await };
+            outgoing.courier = Some(self.worker.io.spawn(courier.in_current_span()));
         }
         Ok(tuple)
     }

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tracing::{error, info, warn};
+use tracing::field::Empty;
+use tracing::{Span, error, error_span, info, warn};
 use umbel_protocol::event::{Bill, Event};
 use umbel_protocol::message::{DecodeError, Message};
 use umbel_task::name::PluginVersion;
@@ -15,6 +16,18 @@ use umbel_value::Value;
 
 use crate::events::Events;
 use crate::observe::{End, Run};
+
+/// What logs that have fields of their own say of every line about this message. Not there at all
+/// where they do not: whoever starts the log decides by this target.
+pub(crate) fn span(message: &Message) -> Span {
+    error_span!(
+        target: "umbel::message",
+        "message",
+        task = message.task,
+        id = message.id,
+        plugin = Empty
+    )
+}
 
 /// How one message ended here.
 #[derive(Clone, Debug, PartialEq)]
@@ -228,6 +241,12 @@ impl Tally {
     /// Tells of a message that is no task request.
     pub(crate) fn malformed(&self, queue: &str, why: &DecodeError) {
         self.refused.fetch_add(1, Ordering::Relaxed);
+        let (task, id) = match why {
+            DecodeError::Invalid { task, id, .. } => (task.as_deref(), id.as_deref()),
+            _ => (None, None),
+        };
+        let span = error_span!(target: "umbel::message", "message", task, id);
+        let _about = span.enter();
         match why {
             DecodeError::Unknown(_) => {
                 warn!(queue, "Received and discarded unknown message: {why}");

@@ -159,7 +159,7 @@ pub struct Worker {
     pub(crate) clock: Arc<Clock>,
     pub(crate) events: Arc<Events>,
     pub(crate) gossip: Gossip,
-    pub(crate) queues: Queues,
+    pub(crate) queues: Arc<Queues>,
     pub(crate) vitals: Vitals,
     pub(crate) slots: Arc<Slots>,
     /// One place for messages that may be what took their worker down.
@@ -180,7 +180,7 @@ impl Worker {
         let events = Arc::new(events);
         Self {
             slots: Slots::new(config.concurrency, config.max_concurrency),
-            queues: Queues::new(&config.queues),
+            queues: Arc::new(Queues::new(&config.queues)),
             held: Arc::new(Held::new(config.hold_limit)),
             config,
             broker,
@@ -219,8 +219,14 @@ impl Worker {
 
     /// What can be asked of it while it works.
     pub fn watch(&self) -> Watch {
-        let (slots, held, events) = (self.slots.clone(), self.held.clone(), self.events.clone());
-        Watch { slots, held, events }
+        Watch {
+            slots: Arc::clone(&self.slots),
+            held: Arc::clone(&self.held),
+            events: Arc::clone(&self.events),
+            queues: Arc::clone(&self.queues),
+            runner: Arc::clone(&self.runner),
+            presence: self.broker.presence(),
+        }
     }
 
     /// Works until told to stop; calls `ready` once it takes messages. Returns when every message in

@@ -23,6 +23,15 @@ pub(super) const SETTINGS: &[Setting] = &[
         ..BASE
     },
     Setting {
+        key: "http",
+        long: "http",
+        value: "ADDR",
+        heading: Heading::Process,
+        help: "Serve /metrics, /healthz and /readyz here: 127.0.0.1:9808, or :9808 for everybody who \
+               reaches this machine",
+        ..BASE
+    },
+    Setting {
         key: "uid",
         long: "uid",
         value: "USER",

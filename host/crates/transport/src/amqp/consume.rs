@@ -14,6 +14,7 @@ use super::session::{self, Event, Lost, Session};
 use super::topology::Queue;
 use crate::broker::{BrokerError, Consumer};
 use crate::delivery::{Delivery, Settle, Settlement};
+use crate::presence::Line;
 
 /// So many settlements are carried out before anything else gets its turn.
 const BATCH: usize = 1024;
@@ -40,6 +41,7 @@ enum Command {
 /// The working end.
 pub(crate) struct Pump {
     link: Arc<Link>,
+    line: Line,
     queues: Vec<Queue>,
     window: u16,
     generation: u32,
@@ -66,7 +68,12 @@ enum Turn {
 }
 
 /// A consumer of `queues` over `session`, and what keeps it going.
-pub(crate) fn start(link: Arc<Link>, queues: Vec<Queue>, window: u16) -> (AmqpConsumer, Pump) {
+pub(crate) fn start(
+    link: Arc<Link>,
+    queues: Vec<Queue>,
+    window: u16,
+    line: Line,
+) -> (AmqpConsumer, Pump) {
     let (hand_to, deliveries) = mpsc::unbounded_channel();
     // One caller at a time: the consumer's methods take `&mut self`.
     let (command_to, commands) = mpsc::channel(1);
@@ -80,6 +87,7 @@ pub(crate) fn start(link: Arc<Link>, queues: Vec<Queue>, window: u16) -> (AmqpCo
     };
     let pump = Pump {
         link,
+        line,
         queues,
         window,
         generation: 0,
@@ -153,6 +161,7 @@ impl Pump {
                 End::Stopped => return self.settle_the_rest(Some(session)).await,
                 End::Closed => return self.close(session).await,
             };
+            self.line.lost();
             self.generation += 1;
             self.shared_generation.store(self.generation, Ordering::Release);
             drop(session);
@@ -166,6 +175,7 @@ impl Pump {
                 Ok(None) => return self.settle_the_rest(None).await,
                 Err(error) => return self.fail(error).await,
             };
+            self.line.back();
             tracing::info!(address = %self.link.address(), "connected again");
         }
     }

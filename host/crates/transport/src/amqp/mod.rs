@@ -36,6 +36,7 @@ use self::topology::Queue;
 use crate::address::Address;
 use crate::broker::{Broker, BrokerError, Consumer, DeadLetter, Held, Listener, NotDelayed};
 use crate::delivery::{Receipt, Settlement};
+use crate::presence::Presence;
 
 /// An AMQP server. Consumes, publishes and listens over one connection each.
 pub struct AmqpBroker {
@@ -45,6 +46,7 @@ pub struct AmqpBroker {
     listening: Arc<Link>,
     morgue: Morgue,
     pumps: TaskTracker,
+    presence: Arc<Presence>,
 }
 
 impl AmqpBroker {
@@ -63,6 +65,7 @@ impl AmqpBroker {
             publisher: Publisher::new(publishing),
             listening: Link::new(&address, options, "remote control"),
             pumps: TaskTracker::new(),
+            presence: Arc::default(),
         })
     }
 
@@ -94,7 +97,8 @@ impl Broker for AmqpBroker {
                 wanted.push(Queue::new(&self.consuming.options, queue)?);
             }
         }
-        let (consumer, pump) = consume::start(self.consuming.clone(), wanted, window);
+        let (consumer, pump) =
+            consume::start(self.consuming.clone(), wanted, window, self.presence.line());
         let session = pump.open().await?;
         self.pumps.spawn(pump.run(session));
         Ok(Box::new(consumer))
@@ -174,6 +178,10 @@ impl Broker for AmqpBroker {
     async fn bind(&self, queue: &str, binding: &Binding) -> Result<(), BrokerError> {
         let connection = self.consuming.connection().await?;
         topology::bind(&self.consuming, &connection, queue, binding).await
+    }
+
+    fn presence(&self) -> Arc<Presence> {
+        Arc::clone(&self.presence)
     }
 
     async fn close(&self) {

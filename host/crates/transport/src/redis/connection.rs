@@ -16,6 +16,7 @@ use super::dial::Servers;
 use super::scripts;
 use crate::address::Address;
 use crate::broker::{BoxError, BrokerError};
+use crate::presence::{Line, Presence};
 use crate::reconnect::Backoff;
 use crate::results::StoreError;
 
@@ -53,6 +54,8 @@ pub(super) struct Link {
     /// Held while reconnecting, so that one caller does it for all.
     reconnecting: tokio::sync::Mutex<Reconnecting>,
     closed: CancellationToken,
+    /// Who is told of losses.
+    line: Option<Line>,
 }
 
 #[derive(Default)]
@@ -94,7 +97,13 @@ impl Link {
             current: Mutex::new(None),
             reconnecting: tokio::sync::Mutex::default(),
             closed: CancellationToken::new(),
+            line: None,
         })
+    }
+
+    /// Its losses are told to `presence` from now on.
+    pub(super) fn watched(self, presence: &Arc<Presence>) -> Link {
+        Link { line: Some(presence.line()), ..self }
     }
 
     /// The connection; waits, for ever if need be, until there is one. Cancel safe. Fails only when
@@ -146,6 +155,9 @@ impl Link {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if current.as_ref().is_some_and(|current| current.generation == live.generation) {
             *current = None;
+            if let Some(line) = &self.line {
+                line.lost();
+            }
             warn!(address = %self.address, error = %why, "connection lost; reconnecting");
         }
     }
@@ -221,6 +233,9 @@ impl Link {
                     state.generation = live.generation;
                     info!(address = %self.address, "connected again");
                     self.set(Some(live.clone()));
+                    if let Some(line) = &self.line {
+                        line.back();
+                    }
                     return Ok(live);
                 }
                 Err(why) if is_refusal(&why) => return Err(fault(why)),

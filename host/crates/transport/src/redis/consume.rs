@@ -57,6 +57,7 @@ pub(super) async fn start(
     });
     let master = shared.options.master_name.as_deref();
     let link = Link::open(shared.link.address(), master, Some(on_push)).await?;
+    let link = link.watched(&shared.presence);
     // Unbounded, all three: none holds more than the window's deliveries and a few commands.
     let (taken, ready) = mpsc::unbounded_channel();
     let (commands, orders) = mpsc::unbounded_channel();

@@ -41,6 +41,7 @@ pub use self::rpc::RedisRpcStore;
 use crate::address::Address;
 use crate::broker::{Broker, BrokerError, Consumer, DeadLetter, Held, Listener, NotDelayed};
 use crate::delivery::{Receipt, Settlement};
+use crate::presence::Presence;
 
 /// How long `close` may take to settle and give back what is left.
 const CLOSING: Duration = Duration::from_secs(10);
@@ -116,6 +117,7 @@ struct Shared {
     renewals: watch::Sender<u64>,
     closing: CancellationToken,
     tasks: TaskTracker,
+    presence: Arc<Presence>,
 }
 
 impl RedisBroker {
@@ -141,6 +143,7 @@ impl RedisBroker {
             renewals: watch::Sender::new(0),
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            presence: Arc::default(),
         };
         Ok(RedisBroker { shared: Arc::new(shared) })
     }
@@ -216,6 +219,10 @@ impl Broker for RedisBroker {
     async fn bind(&self, queue: &str, binding: &Binding) -> Result<(), BrokerError> {
         let binding = publish::bind(&self.shared, queue, binding).await;
         binding.map_err(|fault| fault.broker(self.shared.link.address()))
+    }
+
+    fn presence(&self) -> Arc<Presence> {
+        Arc::clone(&self.shared.presence)
     }
 
     async fn close(&self) {

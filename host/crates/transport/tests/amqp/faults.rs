@@ -65,6 +65,8 @@ async fn a_closed_connection_voids_receipts_and_loses_nothing() {
     // The publisher's connection was closed too.
     publish(&broker, "q", "after").await;
     ack(next(&mut consumer).await).await;
+    let presence = broker.presence();
+    assert_eq!((presence.is_connected(), presence.reconnects()), (true, 1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

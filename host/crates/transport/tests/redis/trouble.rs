@@ -55,6 +55,8 @@ async fn a_run_under(url: &str, mut disturb: impl AsyncFnMut(usize)) {
     assert!(doubled <= 14, "{doubled} messages came twice");
     nothing_comes(&mut consumer).await;
     nothing_is_unacked(&mut client(url).await).await;
+    let presence = broker.presence();
+    assert!(presence.is_connected() && presence.reconnects() > 0, "{presence:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,7 +14,7 @@ use umbel_task::runner::Submission;
 use umbel_transport::broker::Broker;
 use umbel_transport::results::ResultStore;
 use umbel_value::Value;
-use umbel_worker::{Shutdown, Summary, Worker, WorkerConfig, WorkerError};
+use umbel_worker::{Observer, Shutdown, Summary, Worker, WorkerConfig, WorkerError};
 
 use crate::fakes::{Diary, FakeBroker, FakeRunner, FakeStore};
 
@@ -32,6 +32,14 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn start(configure: impl FnOnce(&mut WorkerConfig)) -> Self {
+        Self::watched(configure, None)
+    }
+
+    /// Somebody hears of every message.
+    pub(crate) fn watched(
+        configure: impl FnOnce(&mut WorkerConfig),
+        observer: Option<Arc<dyn Observer>>,
+    ) -> Self {
         let diary = Diary::default();
         let gate = Arc::new(Semaphore::new(0));
         let late = TaskPolicy::default;
@@ -170,12 +178,15 @@ impl Bench {
         let here = Arc::clone(&runner.late);
         let mut config = WorkerConfig::default();
         configure(&mut config);
-        let worker = Worker::new(
+        let mut worker = Worker::new(
             config,
             Arc::new(broker.clone()) as Arc<dyn Broker>,
             Some(Arc::new(store.clone()) as Arc<dyn ResultStore>),
             Arc::new(runner),
         );
+        if let Some(observer) = observer {
+            worker = worker.with_observer(observer);
+        }
         let worker = tokio::spawn(worker.run(shutdown.clone(), || {}));
         Self { diary, broker, store, shutdown, worker, gate, late: here }
     }

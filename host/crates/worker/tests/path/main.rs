@@ -11,3 +11,4 @@ mod endings;
 mod events;
 mod fakes;
 mod inspect;
+mod observe;
