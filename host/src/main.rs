@@ -9,6 +9,7 @@ mod hardening;
 mod keyvalue;
 mod loading;
 mod memory;
+mod monitor;
 mod out;
 mod pidfile;
 mod plugins;

@@ -9,11 +9,9 @@ pub(crate) fn keep_little() {
         return;
     }
     #[cfg(target_env = "gnu")]
-    for (option, value) in [
-        (libc::M_ARENA_MAX, 1),
-        (libc::M_MMAP_THRESHOLD, LARGE),
-        (libc::M_TRIM_THRESHOLD, LARGE),
-    ] {
+    for (option, value) in
+        [(libc::M_ARENA_MAX, 1), (libc::M_MMAP_THRESHOLD, LARGE), (libc::M_TRIM_THRESHOLD, LARGE)]
+    {
         #[expect(
             unsafe_code,
             reason = "a function of C that takes two numbers; no other thread runs yet"
