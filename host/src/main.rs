@@ -11,6 +11,7 @@ mod keyvalue;
 mod loading;
 mod memory;
 mod metrics;
+mod monitor;
 mod out;
 mod pidfile;
 mod plugins;

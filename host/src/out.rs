@@ -8,12 +8,21 @@ pub(crate) fn line(text: &str) -> io::Result<()> {
     bytes(format!("{text}\n").as_bytes())
 }
 
+/// Prints and ends the line; false if the reader went away.
+pub(crate) fn line_for_somebody(text: &str) -> io::Result<bool> {
+    for_somebody(format!("{text}\n").as_bytes())
+}
+
 /// Prints as it is. A reader that went away is no error.
 pub(crate) fn bytes(bytes: &[u8]) -> io::Result<()> {
+    for_somebody(bytes).map(drop)
+}
+
+fn for_somebody(bytes: &[u8]) -> io::Result<bool> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        written => written.map(|()| true),
     }
 }
 
@@ -79,9 +88,14 @@ impl Drop for Progress {
     }
 }
 
+/// True if somebody is there to be asked.
+pub(crate) fn can_ask() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
 /// Asks on the terminal; anything but a yes is a no. `None`: nobody is there to be asked.
 pub(crate) fn ask(question: &str) -> io::Result<Option<bool>> {
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+    if !can_ask() {
         return Ok(None);
     }
     write!(io::stderr(), "{question} [y/N] ")?;

@@ -9,6 +9,7 @@ mod configuration;
 mod dead_letters;
 mod embedded;
 mod hardening;
+mod operating;
 mod plugins;
 mod queues;
 

@@ -8,6 +8,7 @@ mod logs;
 mod metrics;
 mod monitoring;
 mod scrape;
+mod own;
 mod stage;
 
 use std::time::Duration;
@@ -16,6 +17,11 @@ use serde_json::json;
 use umbel_harness::eventually::{PATIENCE, eventually};
 
 use crate::commands::{FAREWELL, TO_ALL, TO_ONE};
+use crate::own::{
+    events_are_printed_as_celery_prints_them,
+    its_own_command_line_asks_workers_of_both_kinds_as_celerys_does,
+    the_live_view_shows_and_stops_what_runs,
+};
 use crate::stage::{Broker, PYTHON, Stage, UMBEL};
 
 macro_rules! on_both {
@@ -41,6 +47,9 @@ on_both! {
     a_capture_of_events_shows_workers_and_tasks
     a_ping_is_answered_while_every_slot_computes
     what_is_revoked_is_known_to_workers_that_start_later
+    its_own_command_line_asks_workers_of_both_kinds_as_celerys_does
+    events_are_printed_as_celery_prints_them
+    the_live_view_shows_and_stops_what_runs
 }
 
 fn every_command_of_celerys_command_line_does_what_it_does_to_a_python_worker(broker: Broker) {

@@ -45,6 +45,10 @@ impl Stage {
         Stage { broker: url, results: redis.url(1), _redis: redis }
     }
 
+    pub(crate) fn broker(&self) -> &str {
+        &self.broker
+    }
+
     /// An Umbel worker that tells of its tasks.
     pub(crate) fn umbel(&self, node: &str) -> Umbel {
         let tasks = paths::plugin("tasks");

@@ -8,10 +8,14 @@ mod bill;
 mod call;
 mod check;
 mod dead_letter;
+mod events;
 mod invoke;
+mod purge;
+mod remote;
 mod render;
 mod result;
 mod show_config;
+mod status;
 mod tasks;
 mod waiting;
 mod worker;
@@ -23,6 +27,7 @@ use std::process::ExitCode;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use umbel_protocol::control::Manner;
 
 use crate::fault::{Code, redact};
 use crate::plugins::Again;
@@ -44,7 +49,7 @@ Exit codes:
   0   done
   1   the task failed, or anything else did
   2   the command line or the configuration is wrong
-  69  broker or result backend cannot be reached, or refuse the credentials
+  69  broker or result backend cannot be reached, or refuse the credentials; or no worker answered
   75  the result is not there yet
   77  started as root without --uid or --allow-root";
 
@@ -89,6 +94,16 @@ enum Command {
     Call(Box<call::Args>),
     /// Print the result of a task
     Result(result::Args),
+    /// Ask workers for facts: what runs, waits, is known, is used
+    Inspect(remote::Args),
+    /// Have workers change something: revoke tasks, set limits, grow, shrink, end
+    Control(remote::Args),
+    /// Say which workers are there, and how they are
+    Status(status::Args),
+    /// Watch workers and tasks, or print each event
+    Events(events::Args),
+    /// Remove the messages that wait in queues; those that workers hold or delay stay
+    Purge(purge::Args),
     /// Send tasks on schedule, as [beat.NAME] in umbel.toml says
     ///
     /// Several may run: one of them sends, another one takes over when it dies. The file is read again
@@ -147,6 +162,10 @@ pub(crate) fn run(invocation: Invocation) -> anyhow::Result<ExitCode> {
         Command::Invoke(args) => invoke::run(&settings, &args),
         Command::Call(args) => call::run(&settings, &args),
         Command::Result(args) => result::run(&settings, &args),
+        Command::Inspect(args) | Command::Control(args) => remote::run(&settings, &args),
+        Command::Status(args) => status::run(&settings, &args),
+        Command::Events(args) => events::run(&settings, &args),
+        Command::Purge(args) => purge::run(&settings, &args),
         Command::Beat(args) => beat::run(&settings, &args, again),
         Command::DeadLetter(args) => dead_letter::run(&settings, &args),
     }
@@ -163,6 +182,8 @@ fn command() -> clap::Command {
         .mut_subcommand("worker", |command| with_flags(command, &Heading::WORKERS))
         .mut_subcommand("check", |command| with_flags(command, offline))
         .mut_subcommand("tasks", |command| with_flags(command, offline))
+        .mut_subcommand("inspect", |command| remote::complete(command, Manner::Inspect))
+        .mut_subcommand("control", |command| remote::complete(command, Manner::Control))
         .mut_subcommand("beat", |command| with_flags(command, &[Heading::Beat]))
         .mut_subcommand("invoke", |command| with_flags(command, offline))
 }

@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use umbel_protocol::record::{Exception, ResultRecord};
 use umbel_value::Value;
 
+use crate::fault::no_colour;
 use crate::out;
 use crate::settings::units::about_size;
 
@@ -45,15 +46,33 @@ pub(super) fn printable(text: &str) -> String {
         .collect()
 }
 
-/// Columns of rows, the first of which are their names.
+/// Columns of rows, the first of which are their names. Nothing in it is wrapped.
 pub(super) fn table<const N: usize>(rows: &[[String; N]]) -> std::io::Result<()> {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
     let widths: [usize; N] = std::array::from_fn(|column| width(column).unwrap_or_default());
-    for row in rows {
+    for (at, row) in rows.iter().enumerate() {
         let cells = row.iter().zip(widths).map(|(text, width)| format!("{text:width$}"));
-        out::line(&one_line(&cells.collect::<Vec<_>>().join("  ")))?;
+        let line = one_line(&cells.collect::<Vec<_>>().join("  "));
+        out::line(&if at == 0 { painted(&line, "1") } else { line })?;
     }
     Ok(())
+}
+
+/// The text in a colour (as terminals count them), if standard output is a terminal that is to have
+/// colours.
+pub(super) fn painted(text: &str, colour: &str) -> String {
+    match std::io::stdout().is_terminal() && !no_colour() {
+        true => format!("\x1b[{colour}m{text}\x1b[0m"),
+        false => text.to_owned(),
+    }
+}
+
+/// The first so many characters; something in place of the others.
+pub(super) fn clipped(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 /// Local time, as the log writes it.

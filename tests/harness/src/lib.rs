@@ -13,4 +13,5 @@ pub mod rabbitmq;
 mod reaper;
 pub mod redis;
 pub mod sentinels;
+pub mod terminal;
 pub mod worker;

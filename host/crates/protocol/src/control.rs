@@ -1,6 +1,7 @@
 //! Remote control: what is asked of workers, and their replies (PROTOCOL 7.1 and 7.2).
 
 mod command;
+mod manual;
 mod shape;
 mod stats;
 
@@ -11,6 +12,7 @@ use crate::body::{self, Body};
 use crate::message::{Properties, RawMessage, Route};
 
 pub use self::command::recognize;
+pub use self::manual::{Answers, Manner, Manual, Misuse, manuals, software};
 pub use self::shape::{Binding, TASK_ITEMS, TaskInfo, rate, registered, set};
 pub(crate) use self::shape::{args_text, cut, kwargs_text};
 pub use self::stats::{Autoscaler, Pool, Server, Stats, Usage};
@@ -104,26 +106,35 @@ pub fn question(
     answer_to: &str,
 ) -> RawMessage {
     arguments.insert(ANSWER_TO.to_owned(), answer_to.into());
-    let destination: Value = match destination {
+    said(method, arguments, addressed(destination), std::iter::empty())
+}
+
+/// A request that nobody answers. No destination is everybody.
+pub fn order(method: &str, arguments: Map, destination: &[String]) -> RawMessage {
+    said(method, arguments, addressed(destination), std::iter::empty())
+}
+
+fn addressed(destination: &[String]) -> Value {
+    match destination {
         [] => Value::Null,
         names => names.iter().map(Value::from).collect(),
-    };
-    said(method, arguments, destination, std::iter::empty())
+    }
 }
 
 /// A request as Celery's clients say it: who answers sends the reply to the exchange, under `oid`.
+/// No destination is everybody.
 pub fn ask(
     method: &str,
     arguments: Map,
-    exchange: &str,
-    oid: &str,
+    destination: &[String],
+    (exchange, oid): (&str, &str),
     clock: u64,
     expires: f64,
 ) -> RawMessage {
     let reply_to = Value::from([("exchange", Value::from(exchange)), ("routing_key", oid.into())]);
     let further =
         [("ticket", Value::from(uuid::Uuid::new_v4().to_string())), ("reply_to", reply_to)];
-    let mut raw = said(method, arguments, Value::Null, further.into_iter());
+    let mut raw = said(method, arguments, addressed(destination), further.into_iter());
     raw.headers.insert("clock".to_owned(), clock.into());
     raw.headers.insert("expires".to_owned(), expires.into());
     raw

@@ -58,6 +58,20 @@ pub trait Broker: Send + Sync {
         Err(BrokerError::Unsupported("dead letters"))
     }
 
+    /// How many messages wait in a queue to be taken; 0 if there is no queue of that name. What a
+    /// consumer has in its care, or waits for its time, is not counted.
+    async fn depth(&self, queue: &str) -> Result<u64, BrokerError> {
+        let _ = queue;
+        Err(BrokerError::Unsupported("queues that can be looked into"))
+    }
+
+    /// Removes what [`Broker::depth`] counts, all of it or a part, and says how many messages that
+    /// were: 0 once nothing is left.
+    async fn purge(&self, queue: &str) -> Result<u64, BrokerError> {
+        let _ = queue;
+        Err(BrokerError::Unsupported("queues that can be emptied"))
+    }
+
     /// Hears what is said to every worker (remote control) from now on; `node` names this one. A
     /// reply is published like any message, to the exchange and key that the request names.
     async fn listen(&self, node: &str) -> Result<Box<dyn Listener>, BrokerError> {

@@ -29,6 +29,7 @@ pub mod counting;
 pub mod delays;
 pub mod letters;
 pub mod listening;
+pub mod purging;
 pub mod store;
 pub mod timetable;
 
@@ -198,6 +199,11 @@ macro_rules! broker_conformance {
             a_replayed_message_starts_afresh
             replaying_what_is_not_there_changes_nothing
             dead_letters_are_listed_oldest_first_up_to_a_limit
+        }
+        $crate::conformance_cases! { $fixture, purging:
+            what_waits_in_a_queue_is_counted
+            purging_removes_what_waits_in_a_queue_and_nothing_else
+            a_queue_that_nobody_declared_is_empty
         }
         $crate::conformance_cases! { $fixture, listening:
             a_listener_hears_what_is_said_after_it_began

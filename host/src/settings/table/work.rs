@@ -31,6 +31,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting {
         key: "json",
         long: "json",
+        short: Some('j'),
         kind: Kind::Switch,
         heading: Heading::Everywhere,
         help: "Print JSON for programs",

@@ -17,6 +17,7 @@ mod results;
 mod session;
 mod table;
 mod topology;
+mod waiting;
 
 use std::sync::Arc;
 
@@ -137,6 +138,14 @@ impl Broker for AmqpBroker {
 
     async fn replay(&self, id: &str) -> Result<bool, BrokerError> {
         self.morgue.replay(id, &self.publisher).await
+    }
+
+    async fn depth(&self, queue: &str) -> Result<u64, BrokerError> {
+        waiting::depth(&self.consuming, queue).await
+    }
+
+    async fn purge(&self, queue: &str) -> Result<u64, BrokerError> {
+        waiting::purge(&self.consuming, queue).await
     }
 
     async fn listen(&self, node: &str) -> Result<Box<dyn Listener>, BrokerError> {

@@ -19,6 +19,7 @@ mod rpc;
 mod scripts;
 mod timetable;
 mod unacked;
+mod waiting;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -186,6 +187,16 @@ impl Broker for RedisBroker {
 
     async fn replay(&self, id: &str) -> Result<bool, BrokerError> {
         letters::replay(&self.shared, id).await
+    }
+
+    async fn depth(&self, queue: &str) -> Result<u64, BrokerError> {
+        let counting = waiting::depth(&self.shared, queue).await;
+        counting.map_err(|fault| fault.broker(self.shared.link.address()))
+    }
+
+    async fn purge(&self, queue: &str) -> Result<u64, BrokerError> {
+        let purging = waiting::purge(&self.shared, queue).await;
+        purging.map_err(|fault| fault.broker(self.shared.link.address()))
     }
 
     async fn listen(&self, node: &str) -> Result<Box<dyn Listener>, BrokerError> {

@@ -29,6 +29,7 @@ scripts! {
     INCREMENT = "increment.lua"
     LEAD = "lead.lua"
     NOTE = "note.lua"
+    PURGE = "purge.lua"
 }
 
 /// Loads every script; for each new connection, since the server may be a new one.

@@ -14,9 +14,9 @@ use umbel_protocol::message::{RawMessage, Route};
 use super::alive::Sign;
 use super::database::Database;
 use super::feed::{Command, Feed, Identity};
-use super::listen;
 use super::queue::{self, Claim, Dead, Taken};
 use super::row::Row;
+use super::{listen, waiting};
 use crate::address::Address;
 use crate::broker::{Broker, BrokerError, Consumer, DeadLetter, Held, Listener, NotDelayed};
 use crate::delivery::{Delivery, Receipt, Settle, Settlement, Tag};
@@ -160,6 +160,18 @@ impl Broker for SqliteBroker {
         let Ok(id) = id.parse() else { return Ok(false) };
         let replayed = self.database.write(move |file| queue::replay(file, id)).await;
         replayed.map_err(|error| error.broker(self.database.path()))
+    }
+
+    async fn depth(&self, queue: &str) -> Result<u64, BrokerError> {
+        let queue = queue.to_owned();
+        let counted = self.database.read(move |file| waiting::depth(file, &queue)).await;
+        counted.map_err(|error| error.broker(self.database.path()))
+    }
+
+    async fn purge(&self, queue: &str) -> Result<u64, BrokerError> {
+        let queue = queue.to_owned();
+        let purged = self.database.write(move |file| waiting::purge(file, &queue)).await;
+        purged.map_err(|error| error.broker(self.database.path()))
     }
 
     async fn listen(&self, _node: &str) -> Result<Box<dyn Listener>, BrokerError> {

@@ -32,6 +32,7 @@ mod results;
 mod row;
 mod stir;
 mod timetable;
+mod waiting;
 
 pub use broker::{SqliteBroker, SqliteOptions};
 pub use results::SqliteStore;

@@ -314,7 +314,7 @@ pub(super) fn replay(file: &Connection, id: i64) -> Result<bool> {
     Ok(true)
 }
 
-fn delete(file: &Connection, id: i64) -> Result<()> {
+pub(super) fn delete(file: &Connection, id: i64) -> Result<()> {
     file.prepare_cached("DELETE FROM content WHERE id = ?1")?.execute([id])?;
     Ok(())
 }

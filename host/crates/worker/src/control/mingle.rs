@@ -35,7 +35,8 @@ async fn exchange(worker: &Worker) -> Result<(), BrokerError> {
     };
     let expires = epoch(worker.now()) + PATIENCE.as_secs_f64();
     let exchange = names::reply_exchange(names::CONTROL);
-    let hello = ask("hello", arguments(worker), &exchange, &oid, worker.clock.tick(), expires);
+    let hello =
+        ask("hello", arguments(worker), &[], (&exchange, &oid), worker.clock.tick(), expires);
     worker.broker.broadcast(&hello).await?;
     let hearing = async {
         while let Some(reply) = next(&mut *replies).await {
