@@ -7,8 +7,8 @@ mod health;
 mod logs;
 mod metrics;
 mod monitoring;
-mod scrape;
 mod own;
+mod scrape;
 mod stage;
 
 use std::time::Duration;

@@ -162,6 +162,16 @@ impl Link {
         }
     }
 
+    /// Puts a fresh connection in the place of one that has read something large: the client keeps a
+    /// buffer of that size for as long as the connection lives. Where none is to be had, it stays.
+    pub(super) async fn renew(&self) {
+        let mut state = self.reconnecting.lock().await;
+        if let Ok(live) = self.connect(state.generation.wrapping_add(1)).await {
+            state.generation = live.generation;
+            self.set(Some(live));
+        }
+    }
+
     /// Loads the scripts once more; for a server that was told to forget them.
     pub(super) async fn reload(&self, live: &Live) -> RedisResult<()> {
         scripts::load().query_async(&mut live.connection.clone()).await

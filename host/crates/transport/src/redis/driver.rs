@@ -87,6 +87,8 @@ pub(super) struct Driver {
     renewals: watch::Receiver<u64>,
     poll_at: Instant,
     pause: Option<Instant>,
+    /// The last exchange moved something large.
+    read_much: bool,
 }
 
 struct Settled {
@@ -163,6 +165,7 @@ impl Driver {
             pushes: false,
             poll_at: now,
             pause: None,
+            read_much: false,
         }
     }
 

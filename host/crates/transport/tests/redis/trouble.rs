@@ -1,6 +1,6 @@
 //! Connections cut, servers killed, credentials refused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::process::Command;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use umbel_harness::eventually::eventually;
 use umbel_harness::net::free_port;
 use umbel_harness::redis::{RedisOptions as ServerOptions, RedisServer};
 use umbel_protocol::message::Route;
@@ -139,6 +140,35 @@ async fn a_take_whose_answer_was_lost_is_not_lost_until_its_lease_ends() {
         assert!(!cut.load(Ordering::SeqCst), "the connection was cut");
     }
     nothing_comes(&mut consumer).await;
+    nothing_is_unacked(&mut client(&server.url(0)).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_read_a_large_message_gives_way_to_a_fresh_one() {
+    let server = RedisServer::start();
+    let broker = open(&server.url(0), RedisOptions::default()).await;
+    let mut consumer = broker.consume(&["q".into()], 10).await.expect("consumes");
+    let ours = || {
+        let list = server.command_line(&["CLIENT", "LIST", "TYPE", "normal"]);
+        let ours = list.lines().filter(|line| !line.contains("cmd=client|list"));
+        ours.filter_map(|line| Some(line.split_once(' ')?.0.to_owned())).collect::<BTreeSet<_>>()
+    };
+    let before = ours();
+    let mut large = message(1);
+    large.body = vec![b'x'; 20 << 20].into();
+    broker.publish(&Route::queue("q"), &large).await.expect("publishes");
+    let delivery = next(&mut consumer).await;
+    assert_eq!(delivery.message.body.len(), 20 << 20);
+    ack(delivery).await;
+    broker.publish(&Route::queue("q"), &message(2)).await.expect("publishes");
+    let delivery = next(&mut consumer).await;
+    assert_eq!(&*delivery.message.body, b"2");
+    ack(delivery).await;
+    eventually("one connection is another one", PATIENCE, || {
+        let now = ours();
+        let replaced = (now.len(), now.difference(&before).count()) == (before.len(), 1);
+        replaced.then_some(()).ok_or_else(|| format!("{before:?} became {now:?}"))
+    });
     nothing_is_unacked(&mut client(&server.url(0)).await).await;
 }
 

@@ -20,6 +20,9 @@ use crate::redis::scripts;
 /// How many bytes of messages one take moves at most, and one message more.
 const BYTES: usize = 4 << 20;
 
+/// A message of more bytes than this would leave its size with the connection.
+const LARGE: usize = 2 * BYTES;
+
 /// An idle consumer looks by itself this often, should a wake-up have been lost.
 const POLL: Duration = Duration::from_secs(1);
 
@@ -59,7 +62,11 @@ impl Driver {
             }
             Ok(answers) => {
                 self.link.look_for_a_master(&live, &answers);
-                self.digest(steps, answers)
+                self.digest(steps, answers)?;
+                if std::mem::take(&mut self.read_much) {
+                    self.link.renew().await;
+                }
+                Ok(())
             }
             // Whatever was under way is sent again: settling twice changes nothing, and a take
             // goes by its number.
@@ -236,6 +243,7 @@ impl Driver {
             let (Value::BulkString(tag), Value::BulkString(mut text)) = (tag, text) else {
                 continue;
             };
+            self.read_much |= text.len() > LARGE;
             let list = usize::try_from(list).unwrap_or(0) % self.lists.len();
             if state == 2
                 && let Some((envelope, ..)) = split(&text)
