@@ -4,6 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 use umbel_harness::paths;
+use umbel_harness::rabbitmq::RabbitMq;
 use umbel_harness::redis::RedisServer;
 
 use crate::{PASSWORD, command, folder, run, umbel};
@@ -54,6 +55,22 @@ fn a_report_tells_of_program_machine_configuration_servers_plugins_and_cache() {
 
     let shown = run(command(folder.path(), &["report"]));
     shown.said(&["umbel:\n", "tasks.add", "broken.wasm", "open files: ", "env:TOKEN"]);
+}
+
+#[test]
+fn rabbitmq_says_which_it_is_even_if_it_lets_nobody_in() {
+    let node = RabbitMq::shared();
+    let product = |url: &str| {
+        let folder = folder("");
+        let told = json(folder.path(), &["--broker", url]);
+        let broker = told.pointer("/servers/broker").cloned().unwrap_or_default();
+        let text = |key: &str| broker[key].as_str().unwrap_or_default().to_owned();
+        (text("product"), text("state"))
+    };
+    let (version, state) = product(&node.url(&node.fresh_vhost()));
+    assert!(version.starts_with("RabbitMQ ") && state == "answers", "{version}, {state}");
+    let (version, state) = product(&node.url("nowhere"));
+    assert!(version.starts_with("RabbitMQ ") && state.contains("error: "), "{version}, {state}");
 }
 
 #[test]

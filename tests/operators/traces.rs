@@ -14,13 +14,21 @@ use crate::stage::{Broker, Client, Stage, UMBEL};
 /// `SPAN_KIND_CONSUMER`.
 const CONSUMER: i32 = 5;
 
+const CONFIG: &str = r#"
+[plugins.flow]
+allow = { submit = ["tasks.*"] }
+
+[plugins.tasks]
+tasks.fail = { retry = { max = 1, backoff = "10ms", kinds = ["TaskError"] } }
+"#;
+
 /// A worker whose spans go there.
 fn worker(stage: &Stage, collector: &str, variables: &[(&str, &str)]) -> Umbel {
     let mut worker = stage.worker();
     for (name, file) in [("tasks", "tasks"), ("flow", "granted/flow")] {
         worker = worker.plugin(name, paths::plugin(file));
     }
-    worker = worker.config("[plugins.flow]\nallow = { submit = [\"tasks.*\"] }");
+    worker = worker.config(CONFIG);
     // Batches leave soon.
     worker = worker.variable("OTEL_BSP_SCHEDULE_DELAY", "100");
     for (name, value) in variables {
@@ -69,11 +77,31 @@ pub(crate) fn a_trace_goes_from_the_client_through_every_task(broker: Broker) {
         assert_eq!(sent.parent, sending.id, "{sent:#?}");
     }
 
-    let (trace, _, _) = traced(&mut client, "fail.s('no')");
-    let failed = collector.await_spans(&trace, "run/tasks.fail", 1).remove(0);
-    assert_eq!(failed.error.as_deref(), Some("error"));
-    let said = |key: &str| failed.attributes.get(key).map(String::as_str);
-    assert_eq!((said("celery.state"), said("error.type")), (Some("FAILURE"), Some("error")));
+    let chord = "chord([add.s(1, 1), add.s(2, 2)], xsum.s())";
+    let (trace, _, result) = traced(&mut client, chord);
+    assert_eq!(result, 6);
+    let body = collector.await_spans(&trace, "run/tasks.xsum", 1).remove(0);
+    let header = collector.await_spans(&trace, "run/tasks.add", 2);
+    assert!(header.iter().any(|part| part.id == body.parent), "{body:#?} after {header:#?}");
+}
+
+pub(crate) fn a_retry_goes_on_the_trace_and_a_failure_is_one_in_it(broker: Broker) {
+    let stage = Stage::set(broker);
+    let collector = Collector::start();
+    let _umbel = worker(&stage, &collector.url(), &[]);
+    let mut client = client(&stage);
+    let (trace, sender, _) = traced(&mut client, "fail.s('no')");
+    let spans = collector.await_spans(&trace, "run/tasks.fail", 2);
+    let first = spans.iter().find(|span| span.parent == sender).expect("the client's child");
+    let last = spans.iter().find(|span| span.parent == first.id).expect("its child");
+    let said = |span: &Span, key: &str| span.attributes.get(key).cloned().unwrap_or_default();
+    for (span, state, error, retries) in
+        [(first, "RETRY", None, ""), (last, "FAILURE", Some("error"), "1")]
+    {
+        assert_eq!(span.error.as_deref(), error, "{span:#?}");
+        let told = ["celery.state", "error.type", "celery.retries"].map(|key| said(span, key));
+        assert_eq!(told, [state, "error", retries]);
+    }
 }
 
 fn looks_like_a_run(span: &Span, collector: &Collector, broker: Broker) {

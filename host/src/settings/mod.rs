@@ -29,7 +29,9 @@ use umbel_transport::redis::{RedisOptions, StoreOptions};
 use umbel_worker::Hop;
 
 pub(crate) use self::beat::BeatEntry;
-pub(crate) use self::collector::{Collector, HELP as COLLECTOR_HELP, check as check_collector};
+pub(crate) use self::collector::Collector;
+#[cfg(feature = "opentelemetry")]
+pub(crate) use self::collector::{HELP as COLLECTOR_HELP, check as check_collector};
 pub(crate) use self::file::nearest;
 pub(crate) use self::node::host_name;
 pub(crate) use self::plugins::PluginTable;

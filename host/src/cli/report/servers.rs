@@ -21,16 +21,16 @@ pub(super) fn ask(settings: &Settings) -> anyhow::Result<Value> {
         let results = async {
             match &settings.results {
                 Some(address) if address.scheme == Scheme::Rpc => json!("over the broker"),
-                Some(address) => server(settings, address, false).await,
+                Some(address) => server(settings, address).await,
                 None => json!("disabled"),
             }
         };
-        let (broker, results) = tokio::join!(server(settings, &settings.broker, true), results);
+        let (broker, results) = tokio::join!(server(settings, &settings.broker), results);
         Ok(json!({ "broker": broker, "results": results }))
     })
 }
 
-async fn server(settings: &Settings, address: &Address, is_broker: bool) -> Value {
+async fn server(settings: &Settings, address: &Address) -> Value {
     let shown = address.to_string();
     if address.scheme == Scheme::Sqlite {
         // It is not opened: that would make it.
@@ -40,26 +40,27 @@ async fn server(settings: &Settings, address: &Address, is_broker: bool) -> Valu
         };
         return json!({ "address": shown, "state": state });
     }
-    let asked = tokio::time::timeout(PATIENCE, product(settings, address, is_broker)).await;
-    match asked {
-        Ok(Ok(product)) => json!({ "address": shown, "state": "answers", "product": product }),
-        Ok(Err(error)) => json!({ "address": shown, "state": redact(render(&error).trim()) }),
-        Err(_) => json!({ "address": shown, "state": format!("no answer within {PATIENCE:?}") }),
-    }
+    let mut product = None;
+    let asked = tokio::time::timeout(PATIENCE, ask_one(settings, address, &mut product)).await;
+    let state = match asked {
+        Ok(Ok(())) => "answers".to_owned(),
+        Ok(Err(error)) => redact(render(&error).trim()),
+        Err(_) => format!("no answer within {PATIENCE:?}"),
+    };
+    json!({ "address": shown, "state": state, "product": product })
 }
 
-async fn product(
+async fn ask_one(
     settings: &Settings,
     address: &Address,
-    is_broker: bool,
-) -> anyhow::Result<Option<String>> {
+    product: &mut Option<String>,
+) -> anyhow::Result<()> {
     if address.scheme == Scheme::Redis {
-        return Ok(Some(redis::product(address, &settings.redis).await?));
+        *product = Some(redis::product(address, &settings.redis).await?);
+        return Ok(());
     }
-    let product = amqp::product(address, PATIENCE).await?;
-    if is_broker {
-        // Whether it lets us in is another question.
-        wiring::connect(settings, false).await?.broker.close().await;
-    }
-    Ok(product)
+    *product = amqp::product(address, PATIENCE).await?;
+    // Whether it lets us in is another question.
+    wiring::connect(settings, false).await?.broker.close().await;
+    Ok(())
 }
