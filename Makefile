@@ -30,6 +30,10 @@ guests: setup ## Build the hostile guests of the sandbox tests
 setup: ## Install what building needs and this machine lacks
 	@scripts/setup.sh build
 
+.PHONY: man
+man: build ## Write the manual's pages to target/man
+	@target/release/umbel man target/man
+
 .PHONY: venv
 venv: ## Make target/venv, the Python environment of the tests
 	@scripts/setup.sh test

@@ -20,6 +20,7 @@ if [ "$1" = test ]; then
     want rabbitmq-server rabbitmq-server
     want openssl openssl
     want promtool prometheus
+    want man man-db
     if [ ! -e /usr/share/doc/libfaketime ]; then missing+=(libfaketime); fi # a clock that jumps
 fi
 if [ ${#missing[@]} -gt 0 ]; then install_packages "${missing[@]}"; fi

@@ -12,6 +12,7 @@ mod loading;
 mod memory;
 mod metrics;
 mod monitor;
+mod observers;
 mod out;
 mod pidfile;
 mod plugins;
@@ -19,6 +20,8 @@ mod privileges;
 mod settings;
 mod signals;
 mod telemetry;
+mod tokio_io;
+mod traces;
 mod wiring;
 
 use std::process::ExitCode;

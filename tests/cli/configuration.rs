@@ -159,3 +159,23 @@ fn root_is_refused_unless_it_insists() {
     umbel(folder.path(), &["worker", "--uid", "root"]).refused(77, &["`--uid root` is root"]);
     umbel(folder.path(), &["worker", "--gid", "1"]).refused(77, &["`--gid` alone"]);
 }
+
+#[test]
+fn a_collector_of_traces_is_shown_without_its_secrets() {
+    let folder = folder("otlp-endpoint = 'http://file:4318/?key=hunter2'\n");
+    let shown = || command(folder.path(), &["worker", "--show-config"]);
+    run(shown()).said(&["http://file:4318/", "umbel.toml:1"]);
+    let mut named = command(folder.path(), &["worker", "--show-config", "--config", "/dev/null"]);
+    named.env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://me:hunter2@variable:4318");
+    run(named).said(&["http://me:**@variable:4318", "OTEL_EXPORTER_OTLP_ENDPOINT"]);
+    let mut off = shown();
+    off.env("OTEL_SDK_DISABLED", "true");
+    run(off).said(&["OTEL_SDK_DISABLED"]);
+    for (url, why) in [("ftp://h", "neither http:// nor"), ("http://u:hunter2@h", "a login")] {
+        let refused = umbel(folder.path(), &["worker", "--otlp-endpoint", url]);
+        refused.refused(2, &["--otlp-endpoint: ", why, "help: write http://HOST:4318"]);
+    }
+    let mut wrong = command(folder.path(), &["worker", "--allow-root", "--config", "/dev/null"]);
+    wrong.env("OTEL_EXPORTER_OTLP_ENDPOINT", "nonsense:hunter2@h");
+    run(wrong).refused(2, &["the address of the collector of traces is wrong", "help: "]);
+}

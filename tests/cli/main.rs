@@ -7,11 +7,13 @@ mod calls;
 mod compiling;
 mod configuration;
 mod dead_letters;
+mod documents;
 mod embedded;
 mod hardening;
 mod operating;
 mod plugins;
 mod queues;
+mod report;
 
 use std::path::Path;
 use std::process::Command;

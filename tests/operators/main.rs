@@ -1,6 +1,7 @@
 //! What operators of Celery have, unchanged, against Umbel beside a Python worker: the command line; and what
 //! Umbel has besides: metrics, health, logs for programs.
 
+mod collector;
 mod commands;
 mod document;
 mod health;
@@ -10,6 +11,7 @@ mod monitoring;
 mod own;
 mod scrape;
 mod stage;
+mod traces;
 
 use std::time::Duration;
 
@@ -23,6 +25,10 @@ use crate::own::{
     the_live_view_shows_and_stops_what_runs,
 };
 use crate::stage::{Broker, PYTHON, Stage, UMBEL};
+use crate::traces::{
+    a_retry_goes_on_the_trace_and_a_failure_is_one_in_it,
+    a_trace_goes_from_the_client_through_every_task,
+};
 
 macro_rules! on_both {
     ($($test:ident)*) => {
@@ -50,6 +56,8 @@ on_both! {
     its_own_command_line_asks_workers_of_both_kinds_as_celerys_does
     events_are_printed_as_celery_prints_them
     the_live_view_shows_and_stops_what_runs
+    a_trace_goes_from_the_client_through_every_task
+    a_retry_goes_on_the_trace_and_a_failure_is_one_in_it
 }
 
 fn every_command_of_celerys_command_line_does_what_it_does_to_a_python_worker(broker: Broker) {

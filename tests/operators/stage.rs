@@ -75,7 +75,8 @@ impl Stage {
         self.worker().plugin("loops", loops).args(&args).start()
     }
 
-    fn worker(&self) -> Worker {
+    /// An Umbel worker, not started yet.
+    pub(crate) fn worker(&self) -> Worker {
         Worker::on(&self.broker).results(&self.results)
     }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
-use umbel_engine::{LoadedTask, Plugin};
+use umbel_engine::{LoadError, LoadedTask, Plugin};
 use umbel_task::policy::{Acks, TaskPolicy};
 use umbel_task::runner::Task;
 
@@ -43,9 +43,8 @@ pub(super) fn run(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> 
                 plugins.push((wanted.owner, plugin));
             }
             Err(error) => {
-                let text = redact(&error.to_string());
-                report.push(json!({ "file": file, "digest": error.digest(), "problem": text }));
-                problems.push(text);
+                report.push(refused_json(&file, &error));
+                problems.push(redact(&error.to_string()));
             }
         }
     }
@@ -62,7 +61,8 @@ pub(super) fn run(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> 
     Ok(if problems.is_empty() { ExitCode::SUCCESS } else { Code::Failure.into() })
 }
 
-fn describe(file: &str, plugin: &Plugin) -> String {
+/// A plugin for people.
+pub(super) fn describe(file: &str, plugin: &Plugin) -> String {
     let cached = if plugin.from_cache { "compiled code from the cache" } else { "compiled now" };
     let count = match plugin.tasks.len() {
         0 => "no task".to_owned(),
@@ -115,7 +115,11 @@ fn start_text(task: &LoadedTask) -> String {
     )
 }
 
-fn plugin_json(file: &str, plugin: &Plugin) -> Value {
+pub(super) fn refused_json(file: &str, error: &LoadError) -> Value {
+    json!({ "file": file, "digest": error.digest(), "problem": redact(&error.to_string()) })
+}
+
+pub(super) fn plugin_json(file: &str, plugin: &Plugin) -> Value {
     json!({
         "file": file,
         "plugin": plugin.version.plugin.as_ref(),

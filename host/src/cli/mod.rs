@@ -8,11 +8,13 @@ mod bill;
 mod call;
 mod check;
 mod dead_letter;
+mod documents;
 mod events;
 mod invoke;
 mod purge;
 mod remote;
 mod render;
+mod report;
 mod result;
 mod show_config;
 mod status;
@@ -114,6 +116,18 @@ enum Command {
     /// A message is put aside when it took too many workers down with it, when its task rejected it,
     /// or when it failed and its task keeps failed messages.
     DeadLetter(dead_letter::Args),
+    /// Print everything that a bug report needs, and no secret
+    ///
+    /// This program, the machine, the configuration and where it came from, what the servers are,
+    /// every plugin with its hash, its tasks and its imports, and what was refused and why.
+    Report(report::Args),
+    /// Print a script that completes commands and options in a shell
+    ///
+    /// For bash, now: `source <(umbel completions bash)`; for good: into
+    /// /usr/share/bash-completion/completions/umbel.
+    Completions(documents::Completions),
+    /// Write the manual's pages, one for each command
+    Man(documents::Pages),
 }
 
 /// A command with everything it was told.
@@ -151,7 +165,16 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocati
 pub(crate) fn run(invocation: Invocation) -> anyhow::Result<ExitCode> {
     let Invocation { cli, flags } = invocation;
     let again = Again { flags: flags.clone(), config: cli.config.clone() };
-    let settings = resolve(Sources::gather(flags, cli.config)?)?;
+    // What was asked for even if the configuration is wrong.
+    let json = flags.iter().any(|(key, _)| *key == "json");
+    let settings = Sources::gather(flags, cli.config).and_then(resolve);
+    match &cli.command {
+        Command::Report(args) => return report::run(settings, args, json),
+        Command::Completions(args) => return documents::completions(args),
+        Command::Man(args) => return documents::pages(args),
+        _ => {}
+    }
+    let settings = settings?;
     match cli.command {
         Command::Worker(args) if args.show_config => show_config::run(&settings),
         Command::Worker(_) => worker::run(&settings, again),
@@ -168,6 +191,7 @@ pub(crate) fn run(invocation: Invocation) -> anyhow::Result<ExitCode> {
         Command::Purge(args) => purge::run(&settings, &args),
         Command::Beat(args) => beat::run(&settings, &args, again),
         Command::DeadLetter(args) => dead_letter::run(&settings, &args),
+        Command::Report(_) | Command::Completions(_) | Command::Man(_) => Ok(ExitCode::SUCCESS),
     }
 }
 
@@ -186,6 +210,7 @@ fn command() -> clap::Command {
         .mut_subcommand("control", |command| remote::complete(command, Manner::Control))
         .mut_subcommand("beat", |command| with_flags(command, &[Heading::Beat]))
         .mut_subcommand("invoke", |command| with_flags(command, offline))
+        .mut_subcommand("report", |command| with_flags(command, offline))
 }
 
 /// A runtime on this thread, for commands that wait for one thing at a time.

@@ -14,7 +14,7 @@ use umbel_engine::Catalog;
 use umbel_task::policy::{Acks, TaskPolicy};
 use umbel_task::runner::{Runner, Task};
 use umbel_transport::address::Scheme;
-use umbel_worker::{Shutdown, Summary, Worker};
+use umbel_worker::{Observer, Shutdown, Summary, Worker};
 
 use super::banner;
 use crate::fault::{Code, Fault};
@@ -28,7 +28,8 @@ use crate::privileges;
 use crate::settings::units::show_duration;
 use crate::settings::{LogFormat, Settings, variable};
 use crate::signals::Signals;
-use crate::{compiling, hardening, loading, memory, out, telemetry, wiring};
+use crate::traces::Traces;
+use crate::{compiling, hardening, loading, memory, observers, out, telemetry, traces, wiring};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -72,8 +73,13 @@ pub(super) fn run(settings: &Settings, again: Again) -> anyhow::Result<ExitCode>
         Ok(monitor)
     });
     let monitor = monitor.transpose()?;
-    let ended = serve(settings, &hardening, &runtime, keeper, wanted, monitor);
+    let traces = traces::start(settings)?;
+    let observers = traces.iter().map(Traces::observer).collect();
+    let ended = serve(settings, &hardening, &runtime, keeper, wanted, monitor, observers);
     engine.close();
+    if let Some(traces) = traces {
+        traces.end();
+    }
     // Whatever a guest or a server still holds must not keep the process alive.
     runtime.shutdown_background();
     drop(pidfile);
@@ -103,6 +109,7 @@ fn serve(
     mut keeper: Keeper,
     wanted: Vec<Wanted>,
     monitor: Option<Arc<Monitor>>,
+    observers: Vec<Arc<dyn Observer>>,
 ) -> anyhow::Result<Summary> {
     // The broker is called while plugins load, and answered until they have: it would take silence for death.
     std::thread::scope(|scope| {
@@ -129,8 +136,8 @@ fn serve(
         }
         warn_of_consumer_timeout(settings, &catalog);
         let keeping = Arc::new(keeper.keep().context("cannot watch the plugins")?);
-        let summary =
-            runtime.block_on(work(settings, ends, catalog, Arc::clone(&keeping), monitor));
+        let working = work(settings, ends, catalog, Arc::clone(&keeping), monitor, observers);
+        let summary = runtime.block_on(working);
         keeping.stop();
         summary
     })
@@ -197,6 +204,7 @@ async fn work(
     catalog: Arc<Catalog>,
     plugins: Arc<Keeping>,
     monitor: Option<Arc<Monitor>>,
+    mut observers: Vec<Arc<dyn Observer>>,
 ) -> anyhow::Result<Summary> {
     let config = wiring::worker_config(settings);
     let shutdown = Shutdown::new();
@@ -207,7 +215,10 @@ async fn work(
     let mut worker = worker.with_plugins(Arc::<Keeping>::clone(&plugins));
     if let Some(monitor) = &monitor {
         monitor.watch(worker.watch(), shutdown.clone());
-        worker = worker.with_observer(Arc::<Monitor>::clone(monitor));
+        observers.push(Arc::<Monitor>::clone(monitor));
+    }
+    if let Some(observer) = observers::together(observers) {
+        worker = worker.with_observer(observer);
     }
     let ready = || {
         if let Some(monitor) = &monitor {

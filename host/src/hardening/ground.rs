@@ -53,6 +53,7 @@ pub(crate) fn of_worker(
     for name in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
         read.extend(variable(name));
     }
+    read.extend(settings.collector.iter().filter_map(|collector| collector.certificate.clone()));
     // A folder or file that was replaced is another one to the kernel: what may be replaced while
     // we run is given with the folder around it.
     read.push(settings.plugin_folder.clone());

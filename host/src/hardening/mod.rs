@@ -89,6 +89,23 @@ pub(crate) fn harden(mode: Mode, ground: &Ground) -> Result<Hardening, Fault> {
     }
 }
 
+/// What the kernel would give, found out on a thread that gives up its files and ends.
+pub(crate) fn available() -> Hardening {
+    let files = || {
+        let privileges = rustix::thread::set_no_new_privs(true).map_err(|e| e.to_string());
+        privileges.and_then(|()| files::give_up(&Ground::default()))
+    };
+    let landlock = std::thread::spawn(files).join();
+    let landlock = landlock.unwrap_or_else(|_| Err("it cannot be tried".to_owned()));
+    // The line is there if the kernel has seccomp.
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let seccomp = match status.lines().any(|line| line.starts_with("Seccomp:")) {
+        true => Ok(()),
+        false => Err("this kernel has none".to_owned()),
+    };
+    Hardening { off: false, landlock, seccomp }
+}
+
 /// Files, then calls: what became of each.
 fn give_up(ground: &Ground, role: Role) -> (Result<Kept, String>, Result<(), String>) {
     let privileges = rustix::thread::set_no_new_privs(true).map_err(|e| e.to_string());

@@ -2,7 +2,6 @@
 //! slowly, no message waits for it.
 
 mod pages;
-mod stream;
 
 use std::convert::Infallible;
 use std::io;
@@ -19,9 +18,9 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tracing::info;
 
-use self::stream::Stream;
 use crate::fault::Fault;
 use crate::metrics::Monitor;
+use crate::tokio_io::TokioIo;
 
 /// Connections at once; whoever comes on top waits in the kernel.
 const MOST: usize = 64;
@@ -98,5 +97,5 @@ async fn converse(stream: TcpStream, monitor: Arc<Monitor>) -> hyper::Result<()>
     });
     let mut connection = http1::Builder::new();
     connection.keep_alive(false).max_buf_size(QUESTION).half_close(false);
-    connection.serve_connection(Stream(stream), answer).await
+    connection.serve_connection(TokioIo(stream), answer).await
 }

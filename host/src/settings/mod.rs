@@ -2,6 +2,7 @@
 //! environment; every value knows where it came from.
 
 mod beat;
+mod collector;
 mod file;
 mod grants;
 mod node;
@@ -28,6 +29,9 @@ use umbel_transport::redis::{RedisOptions, StoreOptions};
 use umbel_worker::Hop;
 
 pub(crate) use self::beat::BeatEntry;
+pub(crate) use self::collector::Collector;
+#[cfg(feature = "opentelemetry")]
+pub(crate) use self::collector::{HELP as COLLECTOR_HELP, check as check_collector};
 pub(crate) use self::file::nearest;
 pub(crate) use self::node::host_name;
 pub(crate) use self::plugins::PluginTable;
@@ -69,6 +73,8 @@ pub(crate) struct Settings {
     pub(crate) log_format: LogFormat,
     /// Where metrics and health are served, if anywhere.
     pub(crate) http: Option<SocketAddr>,
+    /// `None`: nobody collects traces.
+    pub(crate) collector: Option<Collector>,
     pub(crate) uid: Option<String>,
     pub(crate) gid: Option<String>,
     pub(crate) allow_root: bool,

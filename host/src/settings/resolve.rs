@@ -15,11 +15,11 @@ use super::passed;
 use super::sources::Found;
 use super::table::{self, Kind, Setting, setting};
 use super::{
-    Beat, Origin, PluginTable, ResultOptions, Settings, Shown, Sources, beat, host_name, node,
-    policy, queues, units, values,
+    Beat, Collector, Origin, PluginTable, ResultOptions, Settings, Shown, Sources, beat, collector,
+    host_name, node, policy, queues, units, values,
 };
 use crate::compiling::Limits;
-use crate::fault::Fault;
+use crate::fault::{Fault, redact};
 use crate::hardening::Mode;
 
 /// Makes the settings, or says which value of which source is wrong.
@@ -129,6 +129,7 @@ impl Resolver {
             level: self.read("loglevel", values::level)?,
             log_format: self.read("log-format", values::log_format)?,
             http: self.read("http", |text| values::unless("", text, values::listen))?,
+            collector: self.collector()?,
             uid: self.optional("uid"),
             gid: self.optional("gid"),
             allow_root: self.switch("allow-root")?,
@@ -172,6 +173,19 @@ impl Resolver {
             starting_deadline: self
                 .read("beat.starting-deadline", |text| values::unless("", text, units::duration))?,
         })
+    }
+
+    fn collector(&mut self) -> Result<Option<Collector>, Fault> {
+        let own = self.find("otlp-endpoint");
+        let (collector, found) = collector::collector(own, &self.sources.variables);
+        if let Some(collector) = collector.as_ref().filter(|collector| collector.ours) {
+            collector::check(&collector.url)
+                .map_err(|why| found.fault(&why).help(collector::HELP))?;
+        }
+        // A query may hold a key.
+        let (shown, _) = found.text.split_once('?').unwrap_or((&found.text, ""));
+        self.show(&found, redact(shown));
+        Ok(collector)
     }
 
     fn hardening(&mut self) -> Result<Mode, Fault> {

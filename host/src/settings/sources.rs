@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::Origin;
+use super::collector::VARIABLES;
 use super::file::{self, File};
 use super::table::Setting;
 use crate::fault::{Fault, redact};
@@ -28,7 +29,7 @@ impl Sources {
     ) -> Result<Sources, Fault> {
         let variables = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
-            .filter(|(name, _)| name.starts_with("UMBEL_"))
+            .filter(|(name, _)| name.starts_with("UMBEL_") || VARIABLES.contains(&name.as_str()))
             .map(|(name, value)| match value.into_string() {
                 Ok(value) => Ok((name, value)),
                 Err(_) => Err(Fault::usage(format!("the variable {name} is not UTF-8"))),

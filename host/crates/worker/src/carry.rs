@@ -206,6 +206,9 @@ pub(crate) async fn take_step(
             if repeated {
                 message.headers.insert(REPEATED.to_owned(), true.into());
             }
+            if let Some(observer) = &worker.observer {
+                observer.sending(parent, &mut message.headers);
+            }
             publish(worker, route, &message).await
         }
         Step::Size { group, size } => {

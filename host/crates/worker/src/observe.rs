@@ -9,13 +9,15 @@ use umbel_task::name::PluginVersion;
 use umbel_task::outcome::Cost;
 use umbel_task::runner::Runner;
 use umbel_transport::presence::Presence;
+use umbel_value::Map;
 
 use crate::events::Events;
 use crate::hold::Held;
 use crate::queues::Queues;
 use crate::slots::Slots;
 
-/// Hears what becomes of messages. Called on the worker's IO thread: it must not wait.
+/// Hears what becomes of messages. Called on the worker's IO thread: it must not wait. From its receipt
+/// to its settlement a message stays where it is: its address tells it from others with its id.
 pub trait Observer: Send + Sync {
     /// A task request was taken from a queue.
     fn received(&self, _message: &Message, _queue: &str) {}
@@ -25,6 +27,10 @@ pub trait Observer: Send + Sync {
 
     /// It begins to run.
     fn started(&self, _message: &Message) {}
+
+    /// Something is about to be sent that its run sends or that follows from it; these are the
+    /// headers it will have.
+    fn sending(&self, _parent: &Message, _headers: &mut Map) {}
 
     /// It is settled: the broker was told what became of it.
     fn settled(&self, _story: &Story<'_>) {}

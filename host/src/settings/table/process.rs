@@ -32,6 +32,16 @@ pub(super) const SETTINGS: &[Setting] = &[
         ..BASE
     },
     Setting {
+        key: "otlp-endpoint",
+        long: "otlp-endpoint",
+        kind: Kind::Url,
+        value: "URL",
+        heading: Heading::Process,
+        help: "Send traces to this collector, by OTLP over HTTP: http://HOST:4318 [default: what \
+               OTEL_EXPORTER_OTLP_ENDPOINT says; nothing is traced without it]",
+        ..BASE
+    },
+    Setting {
         key: "uid",
         long: "uid",
         value: "USER",

@@ -7,6 +7,7 @@ mod deaths;
 mod delays;
 mod dial;
 mod ears;
+mod greeting;
 mod lanes;
 mod ledger;
 mod listen;
@@ -29,6 +30,7 @@ use umbel_protocol::message::{RawMessage, Route};
 use umbel_protocol::names;
 
 use self::connection::Link;
+pub use self::greeting::product;
 use self::morgue::Morgue;
 pub use self::options::{AmqpOptions, ExchangeType, QueueOptions, QueueType};
 use self::publish::{Missing, Publisher};

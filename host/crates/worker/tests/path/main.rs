@@ -10,5 +10,6 @@ mod control;
 mod endings;
 mod events;
 mod fakes;
+mod headers;
 mod inspect;
 mod observe;
