@@ -21,6 +21,7 @@ if [ "$1" = test ]; then
     want openssl openssl
     want promtool prometheus
     want man man-db
+    want chromium-headless-shell chromium-headless-shell # looks at Flower
     if [ ! -e /usr/share/doc/libfaketime ]; then missing+=(libfaketime); fi # a clock that jumps
 fi
 if [ ${#missing[@]} -gt 0 ]; then install_packages "${missing[@]}"; fi

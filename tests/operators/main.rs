@@ -1,7 +1,9 @@
-//! What operators of Celery have, unchanged, against Umbel beside a Python worker: the command line; and what
-//! Umbel has besides: metrics, health, logs for programs.
+//! What operators of Celery have, unchanged, against Umbel beside a Python worker: the command line
+//! and Flower; and what Umbel has besides: metrics, health, logs for programs.
 
 mod collector;
+mod browser;
+mod buttons;
 mod commands;
 mod document;
 mod health;
@@ -10,6 +12,7 @@ mod metrics;
 mod monitoring;
 mod own;
 mod scrape;
+mod flower;
 mod stage;
 mod traces;
 
@@ -18,12 +21,14 @@ use std::time::Duration;
 use serde_json::json;
 use umbel_harness::eventually::{PATIENCE, eventually};
 
+use crate::buttons::flowers_buttons_do_what_they_say;
 use crate::commands::{FAREWELL, TO_ALL, TO_ONE};
 use crate::own::{
     events_are_printed_as_celery_prints_them,
     its_own_command_line_asks_workers_of_both_kinds_as_celerys_does,
     the_live_view_shows_and_stops_what_runs,
 };
+use crate::flower::flower_shows_umbel_as_it_shows_a_python_worker;
 use crate::stage::{Broker, PYTHON, Stage, UMBEL};
 use crate::traces::{
     a_retry_goes_on_the_trace_and_a_failure_is_one_in_it,
@@ -58,6 +63,8 @@ on_both! {
     the_live_view_shows_and_stops_what_runs
     a_trace_goes_from_the_client_through_every_task
     a_retry_goes_on_the_trace_and_a_failure_is_one_in_it
+    flower_shows_umbel_as_it_shows_a_python_worker
+    flowers_buttons_do_what_they_say
 }
 
 fn every_command_of_celerys_command_line_does_what_it_does_to_a_python_worker(broker: Broker) {

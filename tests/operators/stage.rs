@@ -27,6 +27,7 @@ pub(crate) enum Broker {
 
 /// A broker with nothing on it yet.
 pub(crate) struct Stage {
+    kind: Broker,
     broker: String,
     results: String,
     _redis: RedisServer,
@@ -42,7 +43,7 @@ impl Stage {
                 node.url(&node.fresh_vhost())
             }
         };
-        Stage { broker: url, results: redis.url(1), _redis: redis }
+        Stage { kind: broker, broker: url, results: redis.url(1), _redis: redis }
     }
 
     pub(crate) fn broker(&self) -> &str {
@@ -82,11 +83,26 @@ impl Stage {
 
     /// A Python worker that tells of its tasks.
     pub(crate) fn python(&self, node: &str) -> CeleryWorker {
-        CeleryWorker::start(&self.broker, &self.results, &["-n", node, "-E", "-c", "2"])
+        self.python_with(node, &[])
+    }
+
+    /// One with further arguments.
+    pub(crate) fn python_with(&self, node: &str, args: &[&str]) -> CeleryWorker {
+        let args = [&["-n", node, "-E", "-c", "2"], args].concat();
+        CeleryWorker::start(&self.broker, &self.results, &args)
     }
 
     /// `celery events --dump`.
     pub(crate) fn events(&self) -> Process {
+        let mut program = self.celery();
+        program.args(["events", "--dump"]);
+        let mut dump = Process::start("celery events", program);
+        dump.await_log("starting capture", umbel_harness::eventually::PATIENCE);
+        dump
+    }
+
+    /// Celery's program with the tasks of the Python worker, to be told what it is to do.
+    pub(crate) fn celery(&self) -> Program {
         let mut program = Program::new(paths::python());
         program
             .current_dir(folder())
@@ -94,15 +110,26 @@ impl Stage {
             .env("PEER_RESULTS", &self.results)
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("PYTHONUNBUFFERED", "1")
-            .args(["-m", "celery", "-A", "python_tasks", "events", "--dump"]);
-        let mut dump = Process::start("celery events", program);
-        dump.await_log("starting capture", umbel_harness::eventually::PATIENCE);
-        dump
+            .args(["-m", "celery", "-A", "python_tasks"]);
+        program
+    }
+
+    /// A Celery client.
+    pub(crate) fn peer(&self) -> Peer {
+        Peer::connect(&self.broker, &self.results)
+    }
+
+    /// Where the broker tells of its queues over HTTP, if it does.
+    pub(crate) fn management(&self) -> Option<String> {
+        match self.kind {
+            Broker::Redis => None,
+            Broker::RabbitMq => Some(RabbitMq::shared().management()),
+        }
     }
 
     /// Celery's command line, in a process that lives on.
     pub(crate) fn client(&self) -> Client {
-        let mut python = Peer::connect(&self.broker, &self.results);
+        let mut python = self.peer();
         let (broker, results, folder) = (&self.broker, &self.results, folder());
         python.exec(&format!(
             "import os\nos.environ.update(PEER_BROKER={broker:?}, PEER_RESULTS={results:?}, \

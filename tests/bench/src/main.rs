@@ -5,9 +5,11 @@
 mod bare;
 mod chart;
 mod drain;
+mod events;
 mod hostile;
 mod life;
 mod limits;
+mod pings;
 mod report;
 mod stage;
 
@@ -16,10 +18,12 @@ use std::process::ExitCode;
 use crate::report::Report;
 
 const HELP: &str = "\
-usage: umbel-bench [drain] [life] [limits] [hostile]
+usage: umbel-bench [drain] [life] [limits] [pings] [events] [hostile]
   drain    tasks per second from a prefilled queue: Umbel, Celery, a bare loop
   life     start to ready, memory and processor when idle, a thousand sleepers
   limits   how exactly time limits hold, and what neighbours notice
+  pings    how soon remote control answers while every slot computes
+  events   what a monitor that hears of every task costs, and what it costs if it does not hear
   hostile  every hostile task and message: its ending, its lateness, what neighbours notice
 Nothing named: all but the last. UMBEL_BENCH_ROUNDS (3) says how often each contender runs.";
 
@@ -30,7 +34,7 @@ fn main() -> ExitCode {
         ["bare", broker, results] => bare::run(broker, results),
         ["--help" | "-h"] => println!("{HELP}"),
         sections => {
-            let known = ["drain", "life", "limits", "hostile"];
+            let known = ["drain", "life", "limits", "pings", "events", "hostile"];
             if let Some(unknown) = sections.iter().find(|word| !known.contains(word)) {
                 println!("error: no section `{unknown}`\n\n{HELP}");
                 return ExitCode::from(2);
@@ -57,6 +61,12 @@ fn measure(wanted: impl Fn(&str) -> bool) {
     }
     if wanted("limits") {
         limits::run(&mut report);
+    }
+    if wanted("pings") {
+        pings::run(&mut report);
+    }
+    if wanted("events") {
+        events::run(&mut report);
     }
     report.finish();
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use redis::Connection;
 use tokio::runtime::Runtime;
+use umbel_harness::process::Process;
 use umbel_harness::rabbitmq::RabbitMq;
 use umbel_harness::redis::RedisServer;
 use umbel_protocol::envelope::Envelope;
@@ -88,35 +89,67 @@ impl Stage {
 
     /// Sends messages to the default queue, many at a time.
     pub(crate) fn send(&self, messages: impl Iterator<Item = RawMessage>) {
-        let address = Address::parse(&self.broker_url()).expect("an address");
         self.runtime.block_on(async {
-            let broker: Arc<dyn Seam> = match self.broker {
-                Broker::Redis => {
-                    let options = RedisOptions::default();
-                    Arc::new(RedisBroker::connect(address, options).await.expect("Redis is there"))
-                }
-                Broker::RabbitMq => {
-                    let options = AmqpOptions::default();
-                    Arc::new(
-                        AmqpBroker::connect(address, options).await.expect("RabbitMQ is there"),
-                    )
-                }
-            };
-            let mut sending = tokio::task::JoinSet::new();
-            for message in messages {
-                let broker = broker.clone();
-                sending.spawn(async move {
-                    broker.publish(&Route::queue(DEFAULT_QUEUE), &message).await
-                });
-                if sending.len() >= 1000 {
-                    sending.join_next().await;
-                }
-            }
-            for sent in sending.join_all().await {
-                sent.expect("the broker takes messages");
-            }
+            let broker = self.connect().await;
+            publish_all(&broker, messages).await;
             broker.close().await;
         });
+    }
+
+    /// Sends sums at a steady rate for a while; gives how many.
+    pub(crate) fn pace(&self, by_the_second: usize, during: Duration) -> usize {
+        self.runtime.block_on(async {
+            let broker = self.connect().await;
+            let started = Instant::now();
+            let mut sent = 0;
+            while started.elapsed() < during {
+                let due = (started.elapsed().as_secs_f64() * by_the_second as f64) as usize;
+                let sums = (sent..due).map(|number| {
+                    let args = vec![Value::from(number as u64), Value::from(1_u64)];
+                    request("tasks.add", args).encode()
+                });
+                publish_all(&broker, sums).await;
+                sent = due;
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            broker.close().await;
+            sent
+        })
+    }
+
+    async fn connect(&self) -> Arc<dyn Seam> {
+        let address = Address::parse(&self.broker_url()).expect("an address");
+        match self.broker {
+            Broker::Redis => {
+                let options = RedisOptions::default();
+                Arc::new(RedisBroker::connect(address, options).await.expect("Redis is there"))
+            }
+            Broker::RabbitMq => {
+                let options = AmqpOptions::default();
+                Arc::new(AmqpBroker::connect(address, options).await.expect("RabbitMQ is there"))
+            }
+        }
+    }
+
+    /// The process of the broker.
+    pub(crate) fn broker_process(&self) -> &Process {
+        match &self.rabbitmq {
+            Some(server) => server.process(),
+            None => self.redis.process(),
+        }
+    }
+
+    /// How many results there are.
+    pub(crate) fn count_results(&self) -> usize {
+        redis::cmd("DBSIZE").query(&mut self.results()).expect("Redis answers")
+    }
+
+    /// Waits until there are so many.
+    pub(crate) fn await_results(&self, count: usize) {
+        let (mut results, mut progress) = (self.results(), Progress::new());
+        let mut done =
+            || -> usize { redis::cmd("DBSIZE").query(&mut results).expect("Redis answers") };
+        while progress.note(done()) < count {}
     }
 
     /// Sends one message to the default queue of Redis, and is back in a moment.
@@ -201,6 +234,20 @@ impl Progress {
         assert!(self.since.elapsed() < STUCK, "nothing changed for {STUCK:?}; {seen} are done");
         std::thread::sleep(Duration::from_millis(2));
         seen
+    }
+}
+
+async fn publish_all(broker: &Arc<dyn Seam>, messages: impl Iterator<Item = RawMessage>) {
+    let mut sending = tokio::task::JoinSet::new();
+    for message in messages {
+        let broker = broker.clone();
+        sending.spawn(async move { broker.publish(&Route::queue(DEFAULT_QUEUE), &message).await });
+        if sending.len() >= 1000 {
+            sending.join_next().await;
+        }
+    }
+    for sent in sending.join_all().await {
+        sent.expect("the broker takes messages");
     }
 }
 

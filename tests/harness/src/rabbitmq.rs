@@ -32,6 +32,7 @@ pub struct RabbitMq {
     port: u16,
     tls_port: u16,
     node: String,
+    management: OnceLock<u16>,
     folder: TempDir,
     owner: Option<(u32, u32)>,
 }
@@ -45,8 +46,15 @@ impl RabbitMq {
         let port = free_port();
         let node = format!("umbel{port}@localhost");
         let owner = if rustix::process::getuid().is_root() { Some(rabbitmq_user()) } else { None };
-        let mut server =
-            RabbitMq { process: None, port, tls_port: free_port(), node, folder, owner };
+        let mut server = RabbitMq {
+            process: None,
+            port,
+            tls_port: free_port(),
+            node,
+            management: OnceLock::new(),
+            folder,
+            owner,
+        };
         server.lay_out();
         server.restart();
         server
@@ -102,6 +110,23 @@ impl RabbitMq {
         ));
         let (vhost, files) = (vhost.replace('/', "%2F"), certificates::query(folder));
         format!("amqps://guest:guest@localhost:{port}/{vhost}?{files}")
+    }
+
+    /// The URL of the management interface, which is switched on when it is first asked for.
+    pub fn management(&self) -> String {
+        let port = self.management.get_or_init(|| {
+            let port = free_port();
+            let file = self.folder.path().join("plugins");
+            self.evaluate(&format!(
+                "ok = application:set_env(rabbitmq_management, tcp_config, \
+                 [{{port, {port}}}, {{ip, \"127.0.0.1\"}}], [{{persistent, true}}]), \
+                 ok = file:write_file(\"{file}\", \"[rabbitmq_management].\"), \
+                 {{ok, _, _}} = rabbit_plugins:ensure(\"{file}\").",
+                file = file.display()
+            ));
+            port
+        });
+        format!("http://guest:guest@127.0.0.1:{port}/api/")
     }
 
     /// Adds a virtual host that `guest` may use.

@@ -37,7 +37,8 @@ impl Vitals {
 
     /// What the process used so far.
     pub(crate) fn usage(&self) -> Option<Usage> {
-        usage(&read("/proc/self/stat"), &read("/proc/self/status"))
+        let (stat, status) = (read("/proc/self/stat"), read("/proc/self/status"));
+        usage(&stat, &status, &read("/proc/self/io"), switches())
     }
 }
 
@@ -57,19 +58,36 @@ fn field(status: &str, name: &str) -> Option<u64> {
     line.split_ascii_whitespace().next()?.parse().ok()
 }
 
-fn usage(stat: &str, status: &str) -> Option<Usage> {
+/// How often all threads gave the processor up, and how often it was taken from them.
+fn switches() -> [u64; 2] {
+    let threads = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    threads.fold([0, 0], |[voluntary, involuntary], thread| {
+        let status = fs::read_to_string(thread.path().join("status")).unwrap_or_default();
+        let count = |name: &str| field(&status, name).unwrap_or(0);
+        [
+            voluntary + count("voluntary_ctxt_switches:"),
+            involuntary + count("nonvoluntary_ctxt_switches:"),
+        ]
+    })
+}
+
+fn usage(stat: &str, status: &str, io: &str, switches: [u64; 2]) -> Option<Usage> {
     // The second field is a name in brackets, with anything in it.
     let (_, rest) = stat.rsplit_once(')')?;
     let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
     let number = |at: usize| fields.get(at).and_then(|text| text.parse::<u64>().ok());
+    let blocks = |name: &str| field(io, name).unwrap_or(0) / 512;
+    let [voluntary_switches, involuntary_switches] = switches;
     Some(Usage {
         user_time: number(11)? as f64 / TICKS,
         system_time: number(12)? as f64 / TICKS,
         max_memory: field(status, "VmHWM:").unwrap_or(0),
         minor_faults: number(7)?,
         major_faults: number(9)?,
-        voluntary_switches: field(status, "voluntary_ctxt_switches:").unwrap_or(0),
-        involuntary_switches: field(status, "nonvoluntary_ctxt_switches:").unwrap_or(0),
+        blocks_read: blocks("read_bytes:"),
+        blocks_written: blocks("write_bytes:"),
+        voluntary_switches,
+        involuntary_switches,
     })
 }
 
@@ -80,19 +98,20 @@ mod tests {
     #[test]
     fn what_the_kernel_tells_is_understood() {
         let stat = "7 (a) b) S 1 7 7 0 -1 4194560 100 0 3 0 250 50 0 0 20 0 4 0 1 2 3";
-        let status =
-            "VmHWM:\t  2048 kB\nvoluntary_ctxt_switches:\t5\nnonvoluntary_ctxt_switches:\t6";
+        let io = "rchar: 9\nread_bytes: 1024\nwrite_bytes: 2048\ncancelled_write_bytes: 0\n";
         let expected = Usage {
             user_time: 2.5,
             system_time: 0.5,
             max_memory: 2048,
             minor_faults: 100,
             major_faults: 3,
+            blocks_read: 2,
+            blocks_written: 4,
             voluntary_switches: 5,
             involuntary_switches: 6,
         };
-        assert_eq!(usage(stat, status), Some(expected));
-        assert_eq!(usage("", ""), None);
+        assert_eq!(usage(stat, "VmHWM:\t  2048 kB\n", io, [5, 6]), Some(expected));
+        assert_eq!(usage("", "", "", [0, 0]), None);
         assert_eq!(load("0.97 1.50 1.22 2/300 999\n"), [0.97, 1.5, 1.22]);
         assert_eq!(load(""), [0.0; 3]);
     }

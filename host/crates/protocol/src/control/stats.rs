@@ -56,6 +56,9 @@ pub struct Usage {
     pub max_memory: u64,
     pub minor_faults: u64,
     pub major_faults: u64,
+    /// Of 512 bytes, from storage and to it.
+    pub blocks_read: u64,
+    pub blocks_written: u64,
     pub voluntary_switches: u64,
     pub involuntary_switches: u64,
 }
@@ -150,8 +153,8 @@ impl Usage {
             ("minflt", Value::from(self.minor_faults)),
             ("majflt", Value::from(self.major_faults)),
             ("nswap", none()),
-            ("inblock", none()),
-            ("oublock", none()),
+            ("inblock", Value::from(self.blocks_read)),
+            ("oublock", Value::from(self.blocks_written)),
             ("msgsnd", none()),
             ("msgrcv", none()),
             ("nsignals", none()),
