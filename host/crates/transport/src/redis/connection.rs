@@ -61,6 +61,8 @@ pub(super) struct Link {
 #[derive(Default)]
 struct Reconnecting {
     backoff: Backoff,
+    /// When to try next. Kept here, for whoever waits may give up: who comes after him waits no longer.
+    due: Option<tokio::time::Instant>,
     generation: u32,
     /// When somebody who cannot wait last found nobody.
     failed: Option<Instant>,
@@ -73,6 +75,14 @@ pub(super) enum Fault {
     Refused(BoxError),
     Closed,
     Other(String, BoxError),
+}
+
+impl Reconnecting {
+    fn put_off(&mut self) -> tokio::time::Instant {
+        let due = tokio::time::Instant::now() + self.backoff.next(spread());
+        self.due = Some(due);
+        due
+    }
 }
 
 impl Link {
@@ -236,10 +246,15 @@ impl Link {
             return Ok(live);
         }
         loop {
-            tokio::time::sleep(state.backoff.next(spread())).await;
+            let due = match state.due {
+                Some(due) => due,
+                None => state.put_off(),
+            };
+            tokio::time::sleep_until(due).await;
             match self.connect(state.generation.wrapping_add(1)).await {
                 Ok(live) => {
                     state.backoff.reset();
+                    state.due = None;
                     state.generation = live.generation;
                     info!(address = %self.address, "connected again");
                     self.set(Some(live.clone()));
@@ -248,8 +263,13 @@ impl Link {
                     }
                     return Ok(live);
                 }
-                Err(why) if is_refusal(&why) => return Err(fault(why)),
-                Err(why) => warn!(address = %self.address, error = %why, "cannot reconnect yet"),
+                Err(why) => {
+                    state.put_off();
+                    if is_refusal(&why) {
+                        return Err(fault(why));
+                    }
+                    warn!(address = %self.address, error = %why, "cannot reconnect yet");
+                }
             }
         }
     }

@@ -345,3 +345,24 @@ async fn tls_is_checked_unless_told_otherwise() {
         ack(next(&mut consumer).await).await;
     }
 }
+
+/// Who gives up waiting must not make those who come after him wait longer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_many_gave_up_waiting_for_is_soon_there_again() {
+    let mut server = RedisServer::start();
+    let store = RedisStore::connect(address(&server.url(0)), StoreOptions::default()).await;
+    let store = Arc::new(store.expect("connects"));
+    server.kill();
+    let mut impatient = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let store = store.clone();
+        let asking = async move { store.get("a").await.map(drop) };
+        impatient.spawn(tokio::time::timeout(Duration::from_millis(50), asking));
+    }
+    while let Some(asked) = impatient.join_next().await {
+        asked.expect("runs").expect_err("nobody waits long");
+    }
+    server.restart();
+    let record = super::results::record("a", State::Success);
+    store.put(&record, &Reply::default()).await.expect("it is there again");
+}
