@@ -1,34 +1,34 @@
 //! What operators of Celery have, unchanged, against Umbel beside a Python worker: the command line
 //! and Flower; and what Umbel has besides: metrics, health, logs for programs.
 
-mod collector;
 mod browser;
 mod buttons;
+mod collector;
 mod commands;
 mod document;
+mod flower;
 mod health;
 mod logs;
 mod metrics;
 mod monitoring;
 mod own;
 mod scrape;
-mod flower;
 mod stage;
 mod traces;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use umbel_harness::eventually::{PATIENCE, eventually};
 
 use crate::buttons::flowers_buttons_do_what_they_say;
 use crate::commands::{FAREWELL, TO_ALL, TO_ONE};
+use crate::flower::flower_shows_umbel_as_it_shows_a_python_worker;
 use crate::own::{
     events_are_printed_as_celery_prints_them,
     its_own_command_line_asks_workers_of_both_kinds_as_celerys_does,
     the_live_view_shows_and_stops_what_runs,
 };
-use crate::flower::flower_shows_umbel_as_it_shows_a_python_worker;
 use crate::stage::{Broker, PYTHON, Stage, UMBEL};
 use crate::traces::{
     a_retry_goes_on_the_trace_and_a_failure_is_one_in_it,
@@ -56,6 +56,7 @@ macro_rules! on_both {
 on_both! {
     every_command_of_celerys_command_line_does_what_it_does_to_a_python_worker
     a_capture_of_events_shows_workers_and_tasks
+    a_worker_tells_that_it_is_there_again_after_its_broker_was_away
     a_ping_is_answered_while_every_slot_computes
     what_is_revoked_is_known_to_workers_that_start_later
     its_own_command_line_asks_workers_of_both_kinds_as_celerys_does
@@ -117,6 +118,27 @@ fn a_capture_of_events_shows_workers_and_tasks(broker: Broker) {
     for field in ["freq=2.0", "loadavg=[", "processed=", "sw_ident=umbel"] {
         assert!(beat.contains(field), "{field} in {beat}");
     }
+}
+
+fn a_worker_tells_that_it_is_there_again_after_its_broker_was_away(broker: Broker) {
+    let mut stage = Stage::set(broker);
+    let _umbel = stage.umbel(UMBEL);
+    let mut dump = stage.events();
+    dump.await_log("heartbeat", PATIENCE);
+    let online = |log: &str| log.matches("started: active").count();
+    let before = online(&dump.log());
+    let mut interrupted: Option<Instant> = None;
+    // A monitor that comes back later than the worker does not hear of it; then once more.
+    eventually("the worker is told to be online again", 2 * PATIENCE, || {
+        if online(&dump.log()) > before {
+            return Ok(());
+        }
+        if interrupted.is_none_or(|at| at.elapsed() > Duration::from_secs(20)) {
+            stage.interrupt();
+            interrupted = Some(Instant::now());
+        }
+        Err(dump.log())
+    });
 }
 
 fn a_ping_is_answered_while_every_slot_computes(broker: Broker) {

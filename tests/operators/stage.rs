@@ -30,7 +30,7 @@ pub(crate) struct Stage {
     kind: Broker,
     broker: String,
     results: String,
-    _redis: RedisServer,
+    redis: RedisServer,
 }
 
 impl Stage {
@@ -43,7 +43,7 @@ impl Stage {
                 node.url(&node.fresh_vhost())
             }
         };
-        Stage { kind: broker, broker: url, results: redis.url(1), _redis: redis }
+        Stage { kind: broker, broker: url, results: redis.url(1), redis }
     }
 
     pub(crate) fn broker(&self) -> &str {
@@ -117,6 +117,17 @@ impl Stage {
     /// A Celery client.
     pub(crate) fn peer(&self) -> Peer {
         Peer::connect(&self.broker, &self.results)
+    }
+
+    /// Everybody loses the broker for a moment.
+    pub(crate) fn interrupt(&mut self) {
+        match self.kind {
+            Broker::Redis => self.redis.restart(),
+            Broker::RabbitMq => {
+                let vhost = self.broker.rsplit('/').next().expect("a URL has a path");
+                RabbitMq::shared().close_connections(vhost);
+            }
+        }
     }
 
     /// Where the broker tells of its queues over HTTP, if it does.

@@ -1,6 +1,7 @@
 //! Events: what workers tell whoever listens of themselves and of their tasks (PROTOCOL section 6).
 
 use jiff::Timestamp;
+use umbel_value::json::write_text;
 use umbel_value::{Map, Value};
 
 use crate::body::{self, Body};
@@ -134,18 +135,16 @@ impl Event<'_> {
 
     /// As it goes over the wire; no larger than its texts may be.
     pub fn write(&self, stamp: &Stamp<'_>) -> Written {
-        let mut fields = Fields::default();
-        fields.put("hostname", stamp.node);
+        let mut fields = Fields::new();
+        fields.text("hostname", stamp.node);
         // Hours west of UTC; times are told in UTC.
         fields.put("utcoffset", 0.0);
         fields.put("pid", stamp.pid);
         fields.put("clock", stamp.clock);
         self.tell(&mut fields, stamp);
         fields.put("timestamp", epoch(stamp.at));
-        fields.put("type", self.kind());
-        let mut json = Vec::with_capacity(512);
-        Value::Map(fields.0).write_json(&mut json);
-        Written { kind: self.kind(), json }
+        fields.text("type", self.kind());
+        Written { kind: self.kind(), json: fields.end() }
     }
 
     fn tell(&self, fields: &mut Fields, stamp: &Stamp<'_>) {
@@ -162,23 +161,25 @@ impl Event<'_> {
                 fields.software(stamp);
             }
             Event::Elect { id, topic, action } => {
-                fields.put("id", *id);
-                fields.put("topic", *topic);
+                fields.text("id", id);
+                fields.text("topic", topic);
                 fields.put("action", (*action).clone());
                 fields.put("cver", 1);
             }
-            Event::ElectAck { id } => fields.put("id", *id),
+            Event::ElectAck { id } => fields.text("id", id),
             Event::Received(message) => fields.received(message),
-            Event::Started(id) | Event::Cancelled(id) => fields.put("uuid", *id),
+            Event::Started(id) | Event::Cancelled(id) => fields.text("uuid", id),
             Event::Succeeded { id, result, runtime, bill } => {
-                fields.put("uuid", *id);
-                fields.put("result", *result);
-                fields.put("runtime", *runtime);
-                fields.bill(bill.as_ref());
+                fields.text("uuid", id);
+                fields.text("result", result);
+                match bill {
+                    Some(bill) => fields.bill(Some(bill)),
+                    None => fields.put("runtime", *runtime),
+                }
             }
             Event::Failed { id, exception, traceback, bill }
             | Event::Retried { id, exception, traceback, bill } => {
-                fields.put("uuid", *id);
+                fields.text("uuid", id);
                 fields.put("exception", cut(exception, MOST_TEXT));
                 if bill.is_some() || traceback.is_some() {
                     fields.put("traceback", traceback.map(|text| cut(text, MOST_TEXT)));
@@ -186,39 +187,60 @@ impl Event<'_> {
                 fields.bill(bill.as_ref());
             }
             Event::Revoked { id, terminated, expired, bill } => {
-                fields.put("uuid", *id);
+                fields.text("uuid", id);
                 fields.put("terminated", *terminated);
                 fields.put("signum", terminated.then_some(SIGTERM));
                 fields.put("expired", *expired);
                 fields.bill(bill.as_ref());
             }
             Event::Rejected { id, requeue } => {
-                fields.put("uuid", *id);
+                fields.text("uuid", id);
                 fields.put("requeue", *requeue);
             }
         }
     }
 }
 
-#[derive(Default)]
-struct Fields(Map);
+/// A JSON object being written: nothing is made of what is only passed on. No name comes twice.
+struct Fields(Vec<u8>);
 
 impl Fields {
-    fn put(&mut self, key: &str, value: impl Into<Value>) {
-        self.0.insert(key.to_owned(), value.into());
+    fn new() -> Self {
+        Self(Vec::with_capacity(512))
+    }
+
+    fn put(&mut self, name: &str, value: impl Into<Value>) {
+        self.name(name);
+        value.into().write_json(&mut self.0);
+    }
+
+    fn text(&mut self, name: &str, text: &str) {
+        self.name(name);
+        write_text(text, &mut self.0);
+    }
+
+    fn name(&mut self, name: &str) {
+        self.0.push(if self.0.is_empty() { b'{' } else { b',' });
+        write_text(name, &mut self.0);
+        self.0.push(b':');
+    }
+
+    fn end(mut self) -> Vec<u8> {
+        self.0.push(b'}');
+        self.0
     }
 
     fn software(&mut self, stamp: &Stamp<'_>) {
-        self.put("sw_ident", stamp.software);
-        self.put("sw_ver", stamp.version);
-        self.put("sw_sys", "Linux");
+        self.text("sw_ident", stamp.software);
+        self.text("sw_ver", stamp.version);
+        self.text("sw_sys", "Linux");
     }
 
     fn received(&mut self, message: &Message) {
-        self.put("uuid", &message.id);
-        self.put("name", message.shown_name());
-        self.put("args", args_text(message));
-        self.put("kwargs", kwargs_text(message));
+        self.text("uuid", &message.id);
+        self.text("name", message.shown_name());
+        self.text("args", &args_text(message));
+        self.text("kwargs", &kwargs_text(message));
         self.put("root_id", message.root_id.as_ref());
         self.put("parent_id", message.parent_id.as_ref());
         self.put("retries", message.retries);
@@ -234,7 +256,7 @@ impl Fields {
         if let Some(fuel) = bill.fuel {
             self.put("fuel", fuel);
         }
-        self.put("plugin", bill.plugin.as_str());
+        self.text("plugin", &bill.plugin);
     }
 }
 

@@ -185,7 +185,10 @@ fn pulse(worker: &Worker, every: Duration) -> Pulse {
     }
 }
 
+/// Signs of life. The first one over a new connection says that the worker is there again.
 async fn beat(worker: Arc<Worker>, every: Duration, stop: CancellationToken) {
+    let presence = worker.broker.presence();
+    let mut reconnects = presence.reconnects();
     let mut ticks = tokio::time::interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks.tick().await; // at once
@@ -195,7 +198,12 @@ async fn beat(worker: Arc<Worker>, every: Duration, stop: CancellationToken) {
             () = worker.shutdown.draining() => return,
             () = stop.cancelled() => return,
         }
-        worker.events.tell(&Event::Heartbeat(pulse(&worker, every)));
+        let (before, pulse) = (reconnects, pulse(&worker, every));
+        reconnects = presence.reconnects();
+        worker.events.tell(&match reconnects == before {
+            true => Event::Heartbeat(pulse),
+            false => Event::Online(pulse),
+        });
     }
 }
 

@@ -89,6 +89,25 @@ async fn a_worker_tells_that_it_comes_lives_and_goes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_worker_tells_that_it_is_there_again_after_its_broker_was_away() {
+    let bench = Bench::start(|_| {});
+    eventually(&bench, "worker-heartbeat").await;
+    assert_eq!(told(&bench, "worker-online").len(), 1);
+    let line = bench.broker.presence.line();
+    line.lost();
+    line.back();
+    while told(&bench, "worker-online").len() < 2 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let beats = told(&bench, "worker-heartbeat").len();
+    while told(&bench, "worker-heartbeat").len() < beats + 2 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(told(&bench, "worker-online").len(), 2, "once for each time");
+    bench.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn tasks_are_told_of_once_somebody_asks_for_it() {
     let bench = Bench::start(|_| {});
     for (command, expected) in [

@@ -22,6 +22,7 @@ use umbel_transport::broker::{
     Broker, BrokerError, Consumer, DeadLetter, Held, Listener, NotDelayed,
 };
 use umbel_transport::delivery::{Delivery, Receipt, Settle, Settlement, Tag};
+use umbel_transport::presence::Presence;
 use umbel_transport::results::{Claim, Joined, Reply, ResultStore, StoreError};
 use umbel_value::{Map, Value};
 
@@ -58,6 +59,7 @@ pub(crate) struct FakeBroker {
     arrived: Arc<Notify>,
     /// Whether it keeps what is to be delivered later.
     pub(crate) delays: Arc<AtomicBool>,
+    pub(crate) presence: Arc<Presence>,
     pub(crate) delayed: Arc<Mutex<Vec<(RawMessage, Timestamp)>>>,
     pub(crate) buried: Arc<Mutex<Vec<DeadLetter>>>,
     /// What remote control says goes to whoever listens.
@@ -199,6 +201,10 @@ impl Broker for FakeBroker {
         let (say, hear) = mpsc::unbounded_channel();
         *self.said.lock().unwrap() = Some(say);
         Ok(Box::new(FakeListener(hear)))
+    }
+
+    fn presence(&self) -> Arc<Presence> {
+        Arc::clone(&self.presence)
     }
 
     async fn emit(&self, _: &Route, message: &RawMessage) -> Result<(), BrokerError> {
