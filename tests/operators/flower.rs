@@ -258,8 +258,12 @@ fn tasks(flower: &mut Flower, broker: Broker, sent: &[(&str, Sent); 2]) {
 fn queues(flower: &mut Flower, broker: Broker) {
     flower.open("/broker");
     let rows = flower.browser.rows("#queue-table");
-    let names: Vec<&str> = rows.iter().map(|row| &*row[0]).collect();
-    assert!(names.contains(&"umbel") && names.contains(&"python"), "{rows:?}");
+    let [umbel, python] = ["umbel", "python"].map(|queue| {
+        let row = rows.iter().find(|row| row[0] == queue);
+        let cells = row.unwrap_or_else(|| panic!("no {queue} in {rows:?}")).iter();
+        cells.enumerate().map(|(at, cell)| (format!("column {at}"), cell.clone())).collect()
+    });
+    compare("queues of the broker", umbel, python);
     flower.browser.picture(&named(broker, "broker"));
 }
 

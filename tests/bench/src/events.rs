@@ -23,53 +23,71 @@ const PREFILLED: usize = 20_000;
 const PACE: usize = 2_000;
 const PACED: Duration = Duration::from_secs(30);
 
-/// How much throughput a monitor may cost.
-const MOST: Target = Target::Below(15.0);
+/// What one run of a worker came to.
+struct Measured {
+    /// Tasks a second.
+    rate: f64,
+    /// Of the processor, in microseconds for each task.
+    cost: f64,
+}
 
 pub(crate) fn run(report: &mut Report) {
     let rounds = std::env::var("UMBEL_BENCH_ROUNDS").ok().and_then(|text| text.parse().ok());
     for broker in [Broker::Redis, Broker::RabbitMq] {
         report.section(&format!(
-            "Events on {}: tasks.add, `celery events` listening, beside none",
+            "Events on {}: tasks.add, `celery events` listening on the same machine, beside none",
             broker.name()
         ));
         let stage = Stage::set(broker);
-        pairs("from a prefilled queue", rounds.unwrap_or(3), report, |on| prefilled(&stage, on));
-        pairs("at 2,000 tasks/s for 30 s", rounds.unwrap_or(1), report, |on| paced(&stage, on));
+        // At its full speed a monitor takes a core from everybody else.
+        pairs("full speed", None, rounds.unwrap_or(3), report, |on| prefilled(&stage, on));
+        let most = Some(Target::Below(15.0));
+        pairs("2,000/s for 30 s", most, rounds.unwrap_or(1), report, |on| paced(&stage, on));
         silence(&stage, report);
+        congestion(&stage, report);
     }
 }
 
 /// Measures without events and with them, in turns.
-fn pairs(what: &str, rounds: usize, report: &mut Report, measure: impl Fn(bool) -> f64) {
-    let mut rates = [vec![], vec![]];
+fn pairs(
+    what: &str,
+    most: Option<Target>,
+    rounds: usize,
+    report: &mut Report,
+    measure: impl Fn(bool) -> Measured,
+) {
+    let mut seen = [vec![], vec![]];
     for round in 1..=rounds {
-        for (rates, on) in rates.iter_mut().zip([false, true]) {
-            let rate = measure(on);
-            let word = if on { "on" } else { "off" };
-            println!("  round {round}: events {word:<4} {rate:>8.0} tasks/s");
-            rates.push(rate);
+        for (seen, word) in seen.iter_mut().zip(["off", "on"]) {
+            let measured = measure(word == "on");
+            let Measured { rate, cost } = measured;
+            println!("  round {round}: events {word:<4} {rate:>8.0} tasks/s {cost:>6.0} µs each");
+            seen.push(measured);
         }
     }
-    let [off, on] = rates.map(|rates| median(&rates));
+    let middle = |of: fn(&Measured) -> f64| {
+        [0, 1].map(|side: usize| median(&seen[side].iter().map(of).collect::<Vec<f64>>()))
+    };
+    let [off, on] = middle(|measured| measured.rate);
     report.figure(&format!("{what}, events off"), off, "tasks/s", None);
     report.figure(&format!("{what}, events on"), on, "tasks/s", None);
-    report.figure(&format!("{what}, events cost"), (1.0 - on / off) * 100.0, "%", Some(MOST));
+    report.figure(&format!("{what}: throughput lost"), (1.0 - on / off) * 100.0, "%", most);
+    let [off, on] = middle(|measured| measured.cost);
+    report.figure(&format!("{what}: the worker's processor for events"), on - off, "µs/task", None);
 }
 
-fn prefilled(stage: &Stage, on: bool) -> f64 {
+fn prefilled(stage: &Stage, on: bool) -> Measured {
     stage.clear();
     let monitor = on.then(|| monitor(stage));
     stage.fill(PREFILLED);
     let umbel = worker(stage, on).spawn();
     let rate = stage.watch(PREFILLED);
-    tell(&umbel);
     drop(monitor);
-    rate
+    measured(&umbel, rate, PREFILLED)
 }
 
 /// What was done by the time the last one was sent, by the second.
-fn paced(stage: &Stage, on: bool) -> f64 {
+fn paced(stage: &Stage, on: bool) -> Measured {
     stage.clear();
     let monitor = on.then(|| monitor(stage));
     let umbel = worker(stage, on).spawn();
@@ -81,9 +99,8 @@ fn paced(stage: &Stage, on: bool) -> f64 {
     let done = stage.count_results();
     let rate = done as f64 / started.elapsed().as_secs_f64();
     stage.await_results(sent + 1);
-    tell(&umbel);
     drop(monitor);
-    rate
+    measured(&umbel, rate, sent)
 }
 
 /// A broker that stands still while tasks run, with nobody listening before.
@@ -110,7 +127,21 @@ fn silence(stage: &Stage, report: &mut Report) {
     stage.await_results(PREFILLED * 3);
     let grown = (highest as f64 - after as f64) / MEBIBYTE;
     report.figure("grown while the broker stands still", grown, "MiB", Some(Target::Below(32.0)));
-    tell(&umbel);
+}
+
+/// A broker that delivers and takes no events: tasks go on.
+fn congestion(stage: &Stage, report: &mut Report) {
+    stage.clear();
+    stage.fill(PREFILLED);
+    if !stage.starve(true) {
+        return;
+    }
+    let umbel = worker(stage, true).spawn();
+    let rate = stage.watch(PREFILLED);
+    let peak = umbel.process.usage().resident_peak as f64 / MEBIBYTE;
+    report.figure("while the broker takes no events", rate, "tasks/s", None);
+    report.figure("highest memory meanwhile", peak, "MiB", Some(Target::Below(96.0)));
+    stage.starve(false);
 }
 
 fn worker(stage: &Stage, on: bool) -> Worker {
@@ -120,24 +151,20 @@ fn worker(stage: &Stage, on: bool) -> Worker {
     if on { worker.args(&["-E"]) } else { worker }
 }
 
-/// Celery's own, with what it prints thrown away.
+/// Celery's own; but for its first line, what it prints is thrown away.
 fn monitor(stage: &Stage) -> Process {
+    let (python, url) = (paths::python(), stage.broker_url());
     let mut command = Command::new("sh");
-    let python = paths::python();
-    let url = stage.broker_url();
-    command
-        .arg("-c")
-        .arg(format!("exec {} -m celery -b {url} events --dump >/dev/null", python.display()));
+    command.env("PYTHONUNBUFFERED", "1").arg("-c").arg(format!(
+        "{} -m celery -b {url} events --dump | {{ head -n 1; exec cat >/dev/null; }}",
+        python.display()
+    ));
     let mut monitor = Process::start("celery events", command);
     monitor.await_log("starting capture", PATIENCE);
     monitor
 }
 
-fn tell(umbel: &Umbel) {
-    let usage = umbel.process.usage();
-    let peak = usage.resident_peak as f64 / MEBIBYTE;
-    println!("    processor {:.1} s, memory at most {peak:.0} MiB", usage.cpu.as_secs_f64());
-    for line in umbel.process.log().lines().filter(|line| line.contains("event")) {
-        println!("    {line}");
-    }
+fn measured(umbel: &Umbel, rate: f64, tasks: usize) -> Measured {
+    let cost = umbel.process.usage().cpu.as_secs_f64() * 1e6 / tasks as f64;
+    Measured { rate, cost }
 }

@@ -139,6 +139,15 @@ impl Stage {
         }
     }
 
+    /// A RabbitMQ that is short of memory delivers, and takes nothing from publishers. False where
+    /// there is no such thing.
+    pub(crate) fn starve(&self, starved: bool) -> bool {
+        let Some(server) = &self.rabbitmq else { return false };
+        let share = if starved { "0.0" } else { "0.4" };
+        server.evaluate(&format!("vm_memory_monitor:set_vm_memory_high_watermark({share})."));
+        true
+    }
+
     /// How many results there are.
     pub(crate) fn count_results(&self) -> usize {
         redis::cmd("DBSIZE").query(&mut self.results()).expect("Redis answers")
