@@ -66,7 +66,7 @@ async fn a_closed_connection_voids_receipts_and_loses_nothing() {
     publish(&broker, "q", "after").await;
     ack(next(&mut consumer).await).await;
     let presence = broker.presence();
-    assert_eq!((presence.is_connected(), presence.reconnects()), (true, 1));
+    assert!(presence.is_connected() && presence.reconnects() > 0, "{presence:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
