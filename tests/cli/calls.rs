@@ -58,7 +58,8 @@ fn mistakes_in_calls_are_named() {
         (["--eta", "soon"], "`soon` is no moment"),
         (["--countdown", "5 parsecs"], "`parsecs` is no unit of time"),
         (["--expires", "never"], "not a duration"),
-        (["--priority", "300"], "300"),
+        (["--priority", "300"], "`300` is no priority"),
+        (["--queue", "celery.pidbox"], "`celery.pidbox` is not for tasks"),
         (["--args", "{}"], "--args is not a JSON array"),
     ] {
         let words = [&["call", "tasks.add"] as &[_], &words].concat();

@@ -95,10 +95,7 @@ pub(super) fn ask(
     super::quiet_log(settings);
     let answers = super::small_runtime()?.block_on(collect(settings, method, arguments, whom))?;
     if answers.is_empty() {
-        let what = format!("no worker on {} answered", settings.broker);
-        return Err(Fault::failure(what)
-            .help("is one running, with remote control on? A busy one may need a longer --timeout")
-            .into());
+        return Err(nobody(settings, whom).into());
     }
     Ok(answers)
 }

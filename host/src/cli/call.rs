@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use serde_json::json;
 use umbel_protocol::body::Content;
 use umbel_protocol::canvas::{self, Plan, Sender, Step};
-use umbel_protocol::names::{CHAIN, client_origin};
+use umbel_protocol::names::{CHAIN, client_origin, is_reserved_queue};
 use umbel_protocol::time::isoformat;
 use umbel_transport::broker::Broker;
 use umbel_value::{Map, Value};
@@ -53,11 +53,11 @@ pub(crate) struct Args {
     link_error: Vec<String>,
 
     /// The queue to send to [default: as `routes` and `default-queue` say]
-    #[arg(short, long, value_name = "QUEUE")]
+    #[arg(short, long, value_name = "QUEUE", value_parser = queue_name)]
     queue: Option<String>,
 
     /// From 0 to 255; which end goes first is the broker's to say
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = priority)]
     priority: Option<u8>,
 
     /// Do not run it before this time has passed, for example 30s
@@ -306,6 +306,18 @@ fn expiry(text: &str) -> Result<Expiry, String> {
         Ok(moment) => Ok(Expiry::At(moment)),
         Err(_) => celerys_duration(text).map(Expiry::After),
     }
+}
+
+/// Not one that workers and clients use among themselves.
+fn queue_name(text: &str) -> Result<String, String> {
+    match is_reserved_queue(text) {
+        true => Err(format!("`{text}` is not for tasks: remote control, events or replies use it")),
+        false => Ok(text.to_owned()),
+    }
+}
+
+fn priority(text: &str) -> Result<u8, String> {
+    text.parse().map_err(|_| format!("`{text}` is no priority: write a number from 0 to 255"))
 }
 
 fn serializer_name(text: &str) -> Result<String, String> {

@@ -64,7 +64,7 @@ async fn fetch(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> {
     };
     store.close().await;
     match record {
-        Some(record) if args.traceback && record.state.is_ready() => {
+        Some(record) if args.traceback && !settings.json && record.state.is_ready() => {
             out::line(record.traceback.as_deref().unwrap_or("").trim_end())?;
             Ok(ExitCode::SUCCESS)
         }

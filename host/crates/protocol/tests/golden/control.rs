@@ -305,7 +305,8 @@ fn a_worker_says_hello_as_celerys_do() {
     let (clock, expires) = (request.clock.unwrap(), raw.headers["expires"].as_f64().unwrap());
     let asked = |request: &Request| {
         let arguments = request.arguments.clone();
-        ask(&request.method, arguments, &route.exchange, &route.routing_key, clock, expires)
+        let to = (&*route.exchange, &*route.routing_key);
+        ask(&request.method, arguments, &request.destination, to, clock, expires)
     };
     let written = asked(&request);
     assert_eq!((&written.headers, &written.properties), (&raw.headers, &raw.properties));
