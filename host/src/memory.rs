@@ -1,5 +1,6 @@
 //! What the system's allocator may keep to itself.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
@@ -27,7 +28,7 @@ pub(crate) fn keep_little() {
 
 /// Looks at the process's memory now and then, and when it has grown, has glibc give back what is
 /// free between what is not: thousands of small blocks of one large message would keep its pages.
-pub(crate) async fn give_back() {
+pub(crate) async fn give_back() -> Infallible {
     let mut looks = tokio::time::interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut least = u64::MAX;

@@ -8,7 +8,6 @@ use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
-use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 use umbel_engine::Catalog;
 use umbel_task::policy::{Acks, TaskPolicy};
@@ -230,10 +229,10 @@ async fn work(
         LogFormat::Text => out::note(text),
         LogFormat::Json => info!("{text}"),
     };
-    let _giving_back = AbortOnDropHandle::new(tokio::spawn(memory::give_back()));
     tokio::select! {
         summary = worker.run(shutdown.clone(), ready) => Ok(summary?),
         () = signals.obey(shutdown, &*plugins, say) => leave(),
+        never = memory::give_back() => match never {},
     }
 }
 
