@@ -12,6 +12,9 @@ cd "$root"
 memory=$(df --output=avail -BM /dev/shm 2>/dev/null | tail -n 1 | tr -dc 0-9)
 if [ -w /dev/shm ] && [ "${memory:-0}" -ge 4096 ]; then export UMBEL_SERVERS=${UMBEL_SERVERS:-/dev/shm}; fi
 
+# Tests mostly wait for servers and clocks: more of them at a time than there are cores.
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((2 * $(nproc)))}
+
 status=0
 "$root/scripts/cargo.sh" test --release --locked --workspace --no-fail-fast "$@" | tee "$logs/test.log" || status=$?
 
