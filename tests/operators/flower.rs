@@ -162,6 +162,15 @@ impl Sent {
         client.python.exec(&format!("app.control.revoke({revoked:?})"));
         sent
     }
+
+    fn in_state(&self, state: &str) -> &str {
+        match state {
+            "SUCCESS" => &self.succeeds,
+            "FAILURE" => &self.fails,
+            "STARTED" => &self.runs,
+            _ => &self.waits,
+        }
+    }
 }
 
 fn umbel(stage: &Stage, queues: &str) -> Umbel {
@@ -243,15 +252,9 @@ fn task_list(flower: &mut Flower, broker: Broker, sent: &Sent) {
 }
 
 fn tasks(flower: &mut Flower, broker: Broker, sent: &[(&str, Sent); 2]) {
-    let states: [(&str, fn(&Sent) -> &str); 4] = [
-        ("SUCCESS", |sent| &sent.succeeds),
-        ("FAILURE", |sent| &sent.fails),
-        ("STARTED", |sent| &sent.runs),
-        ("RECEIVED", |sent| &sent.waits),
-    ];
-    for (state, which) in states {
+    for state in ["SUCCESS", "FAILURE", "STARTED", "RECEIVED"] {
         let [umbel, python] = [&sent[0], &sent[1]].map(|(node, sent)| {
-            flower.open_task(which(sent), state);
+            flower.open_task(sent.in_state(state), state);
             let name = format!("{}-task-{}", worker_of(node), state.to_lowercase());
             flower.browser.picture(&named(broker, &name));
             flower.browser.facts(".task-details-card")
