@@ -16,7 +16,7 @@ mod scrape;
 mod stage;
 mod traces;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 use umbel_harness::eventually::{PATIENCE, eventually};
@@ -121,23 +121,17 @@ fn a_capture_of_events_shows_workers_and_tasks(broker: Broker) {
 }
 
 fn a_worker_tells_that_it_is_there_again_after_its_broker_was_away(broker: Broker) {
-    let mut stage = Stage::set(broker);
+    let stage = Stage::set(broker);
     let _umbel = stage.umbel(UMBEL);
+    let of_umbel = stage.connected();
     let mut dump = stage.events();
     dump.await_log("heartbeat", PATIENCE);
     let online = |log: &str| log.matches("started: active").count();
     let before = online(&dump.log());
-    let mut interrupted: Option<Instant> = None;
-    // A monitor that comes back later than the worker does not hear of it; then once more.
-    eventually("the worker is told to be online again", 2 * PATIENCE, || {
-        if online(&dump.log()) > before {
-            return Ok(());
-        }
-        if interrupted.is_none_or(|at| at.elapsed() > Duration::from_secs(20)) {
-            stage.interrupt();
-            interrupted = Some(Instant::now());
-        }
-        Err(dump.log())
+    stage.cut(&of_umbel);
+    eventually("the worker is told to be online again", PATIENCE, || {
+        let log = dump.log();
+        if online(&log) > before { Ok(()) } else { Err(log) }
     });
 }
 

@@ -121,6 +121,7 @@ pub(crate) fn events_are_printed_as_celery_prints_them(broker: Broker) {
     {
         dump.await_log(text, PATIENCE);
     }
+    dump.await_log("heartbeat: active=", PATIENCE);
     json.await_log("\"type\":\"task-succeeded\"", PATIENCE);
     let log = dump.log();
     let line = |text: &str| log.lines().find(|line| line.contains(text)).unwrap_or_default();

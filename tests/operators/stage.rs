@@ -119,14 +119,32 @@ impl Stage {
         Peer::connect(&self.broker, &self.results)
     }
 
-    /// Everybody loses the broker for a moment.
-    pub(crate) fn interrupt(&mut self) {
+    /// Who is connected to the broker, by their ports.
+    pub(crate) fn connected(&self) -> Vec<u16> {
         match self.kind {
-            Broker::Redis => self.redis.restart(),
+            Broker::Redis => {
+                let list = self.redis.command_line(&["CLIENT", "LIST"]);
+                let addresses =
+                    list.split_whitespace().filter_map(|word| word.strip_prefix("addr="));
+                addresses.filter_map(|address| address.rsplit(':').next()?.parse().ok()).collect()
+            }
             Broker::RabbitMq => {
                 let vhost = self.broker.rsplit('/').next().expect("a URL has a path");
-                RabbitMq::shared().close_connections(vhost);
+                RabbitMq::shared().connected(vhost)
             }
+        }
+    }
+
+    /// They lose the broker, and nobody else.
+    pub(crate) fn cut(&self, ports: &[u16]) {
+        match self.kind {
+            Broker::Redis => {
+                for port in ports {
+                    let address = format!("127.0.0.1:{port}");
+                    self.redis.command_line(&["CLIENT", "KILL", "ADDR", &address]);
+                }
+            }
+            Broker::RabbitMq => RabbitMq::shared().cut(ports),
         }
     }
 

@@ -8,7 +8,7 @@ use super::sources::Found;
 
 /// A collector of traces that speaks OTLP over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(not(feature = "opentelemetry"), expect(dead_code, reason = "nobody sends spans"))]
+#[cfg_attr(not(feature = "opentelemetry"), allow(dead_code, reason = "nobody sends spans"))]
 pub(crate) struct Collector {
     /// Where spans are posted to; it may hold a secret.
     pub(crate) url: String,

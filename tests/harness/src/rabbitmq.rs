@@ -164,6 +164,26 @@ impl RabbitMq {
         ));
     }
 
+    /// Who is connected to a virtual host, by their ports.
+    pub fn connected(&self, vhost: &str) -> Vec<u16> {
+        let answer = self.evaluate(&format!(
+            "[Port || [{{peer_port, Port}}, {{vhost, <<\"{vhost}\">>}}] <- \
+             rabbit_networking:connection_info_all([peer_port, vhost])]."
+        ));
+        let numbers = answer.split(|c: char| !c.is_ascii_digit());
+        numbers.filter_map(|number| number.parse().ok()).collect()
+    }
+
+    /// Closes the connections from these ports.
+    pub fn cut(&self, ports: &[u16]) {
+        self.evaluate(&format!(
+            "[rabbit_networking:close_connection(Pid, \"closed by the test\") || \
+             [{{pid, Pid}}, {{peer_port, Port}}] <- \
+             rabbit_networking:connection_info_all([pid, peer_port]), \
+             lists:member(Port, {ports:?})]."
+        ));
+    }
+
     /// Deletes a queue, whoever uses it.
     pub fn delete_queue(&self, vhost: &str, queue: &str) {
         self.evaluate(&format!(
