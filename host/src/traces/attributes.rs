@@ -40,7 +40,7 @@ pub(super) fn of_message(story: &Story<'_>, node: &str, system: &'static str) ->
         KeyValue::new("messaging.message.conversation_id", conversation),
         KeyValue::new("messaging.destination", queue.clone()),
         KeyValue::new("messaging.destination.name", queue),
-        KeyValue::new("umbel.end", name(story.end)),
+        KeyValue::new("umbel.end", story.end.name()),
     ];
     if let Some(state) = state(story.end) {
         said.push(KeyValue::new("celery.state", state.as_str().to_owned()));
@@ -63,25 +63,6 @@ pub(super) fn of_run(run: &Run<'_>) -> Vec<KeyValue> {
     said.extend(run.cost.fuel.map(|fuel| KeyValue::new("umbel.fuel", number(fuel))));
     said.extend(run.fault.map(|fault| KeyValue::new("error.type", fault)));
     said
-}
-
-/// The end in one word.
-pub(super) fn name(end: End) -> &'static str {
-    match end {
-        End::Succeeded => "succeeded",
-        End::Failed => "failed",
-        End::Retried => "retried",
-        End::Rejected => "rejected",
-        End::Ignored => "ignored",
-        End::Expired => "expired",
-        End::Revoked => "revoked",
-        End::Replaced => "replaced",
-        End::Repeated => "repeated",
-        End::Unregistered => "unregistered",
-        End::Parked => "parked",
-        End::Delayed => "delayed",
-        End::Returned => "returned",
-    }
 }
 
 /// The state that the caller sees, if this end is one.

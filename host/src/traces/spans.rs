@@ -14,7 +14,7 @@ use umbel_protocol::message::Message;
 use umbel_value::{Map, Value};
 use umbel_worker::{End, Observer, Story, Times};
 
-use super::attributes::{bounded, name, of_message, of_run, system};
+use super::attributes::{bounded, of_message, of_run, system};
 use crate::settings::Settings;
 
 /// Hears of messages and makes spans of them.
@@ -109,7 +109,7 @@ impl Observer for Spans {
         }
         let fault = story.run.and_then(|run| run.fault);
         if let End::Failed | End::Unregistered = story.end {
-            span.set_status(Status::error(fault.unwrap_or(name(story.end))));
+            span.set_status(Status::error(fault.unwrap_or(story.end.name())));
         }
         span.end_with_timestamp(wall(
             &story.times,

@@ -5,6 +5,7 @@ import json
 import os
 
 from celery import Celery
+from celery.app.amqp import AMQP, Queues
 from kombu import Exchange, Queue
 
 REDIS = "redis"
@@ -28,6 +29,18 @@ HIGHEST_PRIORITY = 9
 PAUSE = 1.3 if QUORUM in os.environ.get("COMPAT_CELL", "") else 0.1
 
 
+class SteadyQueues(Queues):
+    """The queues of an application that many threads use: one that is sent to for the first time
+    is added, while Celery looks through them in another thread for a quorum queue."""
+
+    def __iter__(self):
+        return iter(list(super().keys()))
+
+
+class SharedAMQP(AMQP):
+    queues_cls = SteadyQueues
+
+
 @dataclasses.dataclass(frozen=True)
 class Cell:
     """One broker with one content type, and where they are."""
@@ -48,7 +61,9 @@ class Cell:
 
     def app(self, **settings):
         """A Celery application, the same for clients and for workers."""
-        app = Celery("lab", broker=self.broker_url, backend=self.results_url, set_as_current=False)
+        app = Celery(
+            "lab", broker=self.broker_url, backend=self.results_url, set_as_current=False,
+            amqp=SharedAMQP)
         app.conf.update(self.settings())
         app.conf.update(settings)
         return app
