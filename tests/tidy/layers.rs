@@ -11,6 +11,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("umbel-value", &[]),
     // When something is due; no world of its own.
     ("umbel-schedule", &[]),
+    // What the author of a plugin does: no world of its own either.
+    ("umbel-author", &[]),
     // Celery's world.
     ("umbel-protocol", &["umbel-value"]),
     ("umbel-transport", &["umbel-value", "umbel-protocol"]),
@@ -28,6 +30,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "umbel-protocol",
             "umbel-task",
             "umbel-schedule",
+            "umbel-author",
             "umbel-transport",
             "umbel-engine",
             "umbel-worker",

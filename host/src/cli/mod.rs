@@ -5,12 +5,14 @@ mod asking;
 mod banner;
 mod beat;
 mod bill;
+mod build;
 mod call;
 mod check;
 mod dead_letter;
 mod documents;
 mod events;
 mod invoke;
+mod new;
 mod purge;
 mod remote;
 mod render;
@@ -72,6 +74,14 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Write a small project that builds: two tasks, a test, a README
+    New(new::Args),
+    /// Make a component of a project, in any language, and check it
+    ///
+    /// The language is known by the project's files, its tools are looked for in the project, in the
+    /// active Python environment and on the PATH. All that is made lies in the project's folder
+    /// `build`, which can be given to `umbel worker --plugins`.
+    Build(build::Args),
     /// Take messages and run their tasks
     ///
     /// SIGTERM or Ctrl+C drains: nothing more is taken, running tasks end, the rest goes back to the
@@ -178,6 +188,8 @@ pub(crate) fn run(invocation: Invocation) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Worker(args) if args.show_config => show_config::run(&settings),
         Command::Worker(_) => worker::run(&settings, again),
+        Command::New(args) => new::run(&args),
+        Command::Build(args) => build::run(&settings, &args),
         Command::Check(args) => check::run(&settings, &args),
         Command::Tasks(args) => tasks::run(&settings, &args),
         Command::Reload(args) => asking::reload(&settings, &args),
@@ -204,6 +216,7 @@ fn command() -> clap::Command {
     let command = with_flags(Cli::command().styles(styles), &[Heading::Everywhere]);
     command
         .mut_subcommand("worker", |command| with_flags(command, &Heading::WORKERS))
+        .mut_subcommand("build", |command| with_flags(command, offline))
         .mut_subcommand("check", |command| with_flags(command, offline))
         .mut_subcommand("tasks", |command| with_flags(command, offline))
         .mut_subcommand("inspect", |command| remote::complete(command, Manner::Inspect))
