@@ -10,6 +10,8 @@ export type Json = null | boolean | number | string | Date | Uint8Array | Json[]
 
 /** Thrown by a task that wants to be run again. What is not given is up to the task's policy. */
 export class Retry extends Error {
+  readonly after: number | undefined;
+  readonly max: number | undefined;
   constructor(
     message?: string,
     options?: {
@@ -25,6 +27,7 @@ export class Retry extends Error {
 
 /** Thrown by a task that does not take its message: to the dead letters, or into its queue again. */
 export class Reject extends Error {
+  readonly requeue: boolean;
   constructor(message?: string, options?: { requeue?: boolean });
 }
 
@@ -35,6 +38,7 @@ export class Ignore extends Error {
 
 /** A failure whose name the task chooses: `kind` is what the caller sees as the exception's type. */
 export class Failure extends Error {
+  readonly data: unknown;
   constructor(message: string, options?: { kind?: string; data?: unknown });
 }
 

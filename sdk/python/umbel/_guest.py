@@ -1,5 +1,8 @@
 """Makes a component's exports of an author's module: used by what `umbel build` writes, by nobody else."""
 
+# What the component's imports give has no types here.
+# mypy: disable-error-code="no-any-return,import-not-found"
+
 import inspect
 import traceback
 from types import ModuleType, SimpleNamespace
@@ -86,18 +89,18 @@ def implement(base: type, module: ModuleType, functions: dict[str, Any], types: 
     source = made() if isinstance(made, type) else module
     methods = {}
     for name, function in functions.items():
-        call = getattr(source, name, None)
-        _check(call, name, function, module)
+        call = _checked(getattr(source, name, None), name, function, module)
         methods[name] = (_async_method if function["async"] else _method)(call, name, function, types)
     return type(base.__name__, (base,), methods)
 
 
-def _check(call: Any, name: str, function: dict[str, Any], module: ModuleType) -> None:
+def _checked(call: Any, name: str, function: dict[str, Any], module: ModuleType) -> Callable[..., Any]:
     params = ", ".join(function["params"])
     if not callable(call):
         raise Mismatch(f"{module.__name__} has no function `{name}({params})`, which its WIT exports")
     try:
         inspect.signature(call).bind(*function["params"])
+        return call
     except TypeError:
         has = inspect.signature(call)
         raise Mismatch(f"{module.__name__}.{name} is `{name}{has}`, but its WIT says `{name}({params})`") from None

@@ -34,8 +34,7 @@ def lifter(shape: Any) -> Optional[Convert]:
     if kind == "option":
         return _unless_none(lifter(inner))
     if kind == "list":
-        lift = lifter(inner)
-        return None if lift is None else lambda values: [lift(value) for value in values]
+        return _lift_list(lifter(inner))
     if kind == "tuple":
         return _lift_tuple([lifter(member) for member in inner])
     if kind == "record":
@@ -45,6 +44,10 @@ def lifter(shape: Any) -> Optional[Convert]:
 
 def _unless_none(convert: Optional[Convert]) -> Optional[Convert]:
     return None if convert is None else lambda value: None if value is None else convert(value)
+
+
+def _lift_list(convert: Optional[Convert]) -> Optional[Convert]:
+    return None if convert is None else lambda values: [convert(value) for value in values]
 
 
 def _lift_tuple(lifts: list[Optional[Convert]]) -> Optional[Convert]:
@@ -93,7 +96,7 @@ def _integer(name: str) -> Convert:
 
     def lower(value: Any) -> int:
         try:
-            number = value.__index__()
+            number: int = value.__index__()
         except AttributeError:
             raise Misfit(f"a {name}", value) from None
         if least <= number <= most:
