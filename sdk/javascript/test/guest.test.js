@@ -98,10 +98,10 @@ describe("endings", () => {
 describe("shapes", () => {
   it("give arguments as JavaScript's values", () => {
     const kinds = (...values) => values.map((value) => `${typeof value} ${JSON.stringify(value, (_, v) => (typeof v === "bigint" ? `${v}n` : v))}`).join(", ");
-    const params = { a: "json", b: "u64", c: { list: "json" }, d: { record: { e: "json" } }, f: "u32" };
+    const params = { a: "json", b: "u64", c: { list: "json" }, d: { record: { e: "json" } }, f: "u32", g: "s64" };
     assert.equal(
-      made(kinds, { params })('{"x":[1]}', 3, ["1", '"y"'], { e: "null" }, -1),
-      'object {"x":[1]}, bigint "3n", object [1,"y"], object {"e":null}, number 4294967295',
+      made(kinds, { params })('{"x":[1]}', 3, ["1", '"y"'], { e: "null" }, -1, 2n ** 64n - 1n),
+      'object {"x":[1]}, bigint "3n", object [1,"y"], object {"e":null}, number 4294967295, bigint "-1n"',
     );
   });
 

@@ -32,7 +32,9 @@ function opened(shape) {
 /** What makes an argument of this shape what a task is to see. */
 export function lifter(shape) {
   if (shape === "json") return parse;
-  if (shape === "u64" || shape === "s64") return BigInt;
+  if (shape === "u64") return BigInt;
+  // StarlingMonkey shows 64 bits without their sign.
+  if (shape === "s64") return (value) => BigInt.asIntN(64, BigInt(value));
   // QuickJS shows 32 bits with their sign, whatever the type says.
   if (shape === "u32") return (value) => value >>> 0;
   if (shape === "bytes") return (value) => (value instanceof Uint8Array ? value : Uint8Array.from(value));

@@ -18,6 +18,19 @@ pub enum Engine {
     StarlingMonkey,
 }
 
+impl Engine {
+    /// Both, in the order in which help names them.
+    pub const ALL: [Engine; 2] = [Engine::QuickJs, Engine::StarlingMonkey];
+
+    /// As the command line spells it.
+    pub fn key(self) -> &'static str {
+        match self {
+            Engine::QuickJs => "quickjs",
+            Engine::StarlingMonkey => "starlingmonkey",
+        }
+    }
+}
+
 /// How to build.
 #[derive(Clone, Debug, Default)]
 pub struct Options {

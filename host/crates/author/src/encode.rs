@@ -47,7 +47,7 @@ impl World {
     /// A component of a core module that implements this world.
     pub(crate) fn component(&self, module: &[u8]) -> Result<Vec<u8>, Problem> {
         let mut module = module.to_vec();
-        embed_component_metadata(&mut module, &self.resolve, self.id, StringEncoding::UTF8)
+        embed_component_metadata(&mut module, &self.resolve, self.id, StringEncoding::UTF8, false)
             .map_err(|why| mistake(&why))?;
         component(&module)
     }

@@ -25,6 +25,14 @@ pub(crate) struct Tool {
     pub(crate) install: &'static [&'static str],
 }
 
+/// A step that ended badly.
+pub(crate) struct Failed {
+    /// All that it printed.
+    pub(crate) said: String,
+    /// That it ended, and how.
+    pub(crate) problem: Problem,
+}
+
 /// What a language's module works with.
 pub(crate) struct Job<'a> {
     pub(crate) project: &'a Project,
@@ -68,6 +76,19 @@ impl Job<'_> {
     /// Runs a step to its end and gives what it printed. What a failing one printed goes to the
     /// author, for a compiler explains itself.
     pub(crate) fn run(&mut self, step: &str, command: &mut Command) -> Result<String, Problem> {
+        self.attempt(step, command)?.map_err(|failed| {
+            self.show.said(&failed.said);
+            failed.problem
+        })
+    }
+
+    /// Runs a step to its end and gives what it printed; of one that fails, both that and the end of
+    /// it, for who knows better what the author should read.
+    pub(crate) fn attempt(
+        &mut self,
+        step: &str,
+        command: &mut Command,
+    ) -> Result<Result<String, Failed>, Problem> {
         self.show.step(step);
         let program = Path::new(command.get_program()).to_owned();
         let failed = |why: std::io::Error| Problem::file("run", &program, why);
@@ -87,11 +108,11 @@ impl Job<'_> {
         output.rewind().and_then(|()| output.read_to_end(&mut text)).map_err(failed)?;
         let text = String::from_utf8_lossy(&text).into_owned();
         if status.success() {
-            return Ok(text);
+            return Ok(Ok(text));
         }
-        self.show.said(&text);
         let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Err(Problem::new(format!("could not {step}: `{name}` ended with {status}")))
+        let problem = Problem::new(format!("could not {step}: `{name}` ended with {status}"));
+        Ok(Err(Failed { said: text, problem }))
     }
 }
 

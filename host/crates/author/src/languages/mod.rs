@@ -1,10 +1,16 @@
 //! One module for each language: what its projects look like, and how a component is made of one.
 
 mod c;
+mod declarations;
 mod go;
 mod javascript;
 mod python;
 mod rust;
+mod shapes;
+mod sourcemap;
+
+use std::fs;
+use std::path::Path;
 
 use crate::encode::World;
 use crate::project::Project;
@@ -61,6 +67,15 @@ const fn helper(from: &'static str, to: &'static str) -> Source {
 
 /// The host's WIT, for projects that have a `wit` folder.
 const HOST: Source = helper("wit/task.wit", "wit/deps/umbel-task");
+
+/// Writes a file that is made on the way, and the folders it lies in.
+fn write(file: &Path, content: &[u8]) -> Result<(), Problem> {
+    let failed = |why: std::io::Error| Problem::file("write", file, why);
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder).map_err(failed)?;
+    }
+    fs::write(file, content).map_err(failed)
+}
 
 /// The module of a language.
 pub(crate) fn of(language: Language) -> &'static dyn Module {
