@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::encode::World;
 use crate::project::{self, Project};
 use crate::tools::Job;
 use crate::{Environment, Language, Problem, Show, encode, languages};
@@ -73,7 +75,10 @@ pub fn build(
     let release = options.release;
     let engine = options.engine;
     let mut job = Job { project: &project, name: name.clone(), release, engine, environment, show };
-    let component = module.build(&mut job)?;
+    let mut component = module.build(&mut job)?;
+    if project.folder().join("wit").is_dir() {
+        component = World::read(project.folder())?.document(component);
+    }
     let file = match &options.output {
         Some(file) => file.clone(),
         None => place.join("build").join(format!("{name}.wasm")),
@@ -111,5 +116,3 @@ fn put(file: &Path, content: &[u8]) -> Result<(), Problem> {
     beside.persist(file).map_err(|why| failed(why.error))?;
     Ok(())
 }
-
-use std::os::unix::fs::PermissionsExt;

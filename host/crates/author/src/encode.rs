@@ -7,7 +7,7 @@ use wasi_preview1_component_adapter_provider::{
     WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME as ADAPTER_NAME,
     WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER as ADAPTER,
 };
-use wit_bindgen_core::wit_parser::{Resolve, WorldId};
+use wit_bindgen_core::wit_parser::{PackageMetadata, Resolve, WorldId};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 
 use crate::Problem;
@@ -53,6 +53,43 @@ impl World {
     }
 }
 
+impl World {
+    /// The component with what the WIT says of its tasks, which compilers leave out; where they did
+    /// not, it stays as it is.
+    pub(crate) fn document(&self, mut component: Vec<u8>) -> Vec<u8> {
+        let section = PackageMetadata::SECTION_NAME.as_bytes();
+        let there = component.windows(section.len()).any(|bytes| bytes == section);
+        let Some(package) = self.resolve.worlds[self.id].package.filter(|_| !there) else {
+            return component;
+        };
+        let Ok(docs) = PackageMetadata::extract(&self.resolve, package).encode() else {
+            return component;
+        };
+        // A custom section: its number, its size, its name's size, its name, what it holds.
+        let mut content = leb(section.len());
+        content.extend(section);
+        content.extend(docs);
+        component.push(0);
+        component.extend(leb(content.len()));
+        component.extend(content);
+        component
+    }
+}
+
+/// A size as WebAssembly writes it.
+fn leb(mut number: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        let low = (number & 0x7f) as u8;
+        number >>= 7;
+        if number == 0 {
+            bytes.push(low);
+            return bytes;
+        }
+        bytes.push(low | 0x80);
+    }
+}
+
 /// A component of a core module that says itself which world it implements.
 pub(crate) fn component(module: &[u8]) -> Result<Vec<u8>, Problem> {
     ComponentEncoder::default()
@@ -63,7 +100,7 @@ pub(crate) fn component(module: &[u8]) -> Result<Vec<u8>, Problem> {
         .map_err(|why| mistake(&why))
 }
 
-/// A component of a file that its author takes for one.
+/// A component of a core module in a file.
 pub(crate) fn wrap(file: &Path, module: &[u8]) -> Result<Vec<u8>, Problem> {
     let name = file.display();
     match module {
@@ -71,13 +108,49 @@ pub(crate) fn wrap(file: &Path, module: &[u8]) -> Result<Vec<u8>, Problem> {
             Err(Problem::usage(format!("{name} is a component already"))
                 .help(format!("umbel check {name}")))
         }
+        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] if !names_types(module) => {
+            Err(Problem::new(format!(
+                "{name} is a core module that does not say what the types of its functions are"
+            ))
+            .help("bindings of a WIT file carry them: see a project that `umbel new` writes"))
+        }
         [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => component(module),
         _ => Err(Problem::usage(format!("{name} is no WebAssembly"))
             .help("umbel build DIR, with the folder of a project")),
     }
 }
 
+/// True if bindings have left a section with the component's type in it.
+fn names_types(module: &[u8]) -> bool {
+    const SECTION: &[u8] = b"component-type";
+    module.windows(SECTION.len()).any(|bytes| bytes == SECTION)
+}
+
 /// The whole chain of what a library says.
 fn mistake(why: &anyhow::Error) -> Problem {
     Problem::new(format!("{why:#}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_wrapped_is_told_apart() {
+        for (bytes, part) in [
+            (b"\0asm\x0d\0\x01\0".as_slice(), "is a component already\nhelp: umbel check x.wasm"),
+            (b"\0asm\x01\0\0\0", "does not say what the types"),
+            (b"hello", "is no WebAssembly"),
+        ] {
+            let problem = wrap(Path::new("x.wasm"), bytes).expect_err(part);
+            assert!(problem.to_string().contains(part), "{problem}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_written_as_webassembly_has_them() {
+        for (number, bytes) in [(0, vec![0]), (127, vec![127]), (128, vec![0x80, 1])] {
+            assert_eq!(leb(number), bytes);
+        }
+    }
 }

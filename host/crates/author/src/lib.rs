@@ -1,6 +1,7 @@
 //! What the author of a plugin does: begin a project, build a component of it. Knows compilers and
 //! WIT; knows neither Celery nor the engine.
 
+mod bindings;
 pub mod build;
 pub mod encode;
 mod files;

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::languages::{self, Source};
+use crate::project::Project;
 use crate::{Language, Name, Problem, files};
 
 /// Writes a project of this language to a folder of its own below `parent`, and gives the folder. A
@@ -28,6 +29,7 @@ pub fn create(name: &Name, language: Language, parent: &Path) -> Result<PathBuf,
     for source in project.sources() {
         write(source, name, &folder)?;
     }
+    project.prepare(&Project::open(&folder)?)?;
     Ok(folder)
 }
 

@@ -244,7 +244,8 @@ fn is_component(bytes: &[u8]) -> Result<(), Refusal> {
     };
     let help = match bytes {
         [0, b'a', b's', b'm', ..] => {
-            "build it for `wasm32-wasip2`, or turn it into one with `wasm-tools component new`"
+            "if bindings made by a WIT tool are in it, `umbel build FILE.wasm` makes a component of \
+             it; of a project, in any language, `umbel build DIR` does"
         }
         [0x7f, b'E', ..] => "compiled code is only taken from the cache; give the `.wasm` file",
         [b'(', ..] => "translate it with `wasm-tools parse`",

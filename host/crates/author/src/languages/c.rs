@@ -1,28 +1,129 @@
-//! C: clang or zig, and bindings that are made in this process.
+//! C: clang with a WASI sysroot or zig, and bindings that are made in this process.
 
-use super::{Module, Source};
-use crate::Problem;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::{HOST, Module, Source, helper, template};
+use crate::encode::{self, World};
 use crate::project::Project;
-use crate::tools::Job;
+use crate::tools::{Job, Tool};
+use crate::{Problem, bindings};
 
 pub(crate) struct C;
 
+const BINDINGS: [&str; 2] = ["build/bindings/plugin.c", "build/bindings/plugin_component_type.o"];
+
+const CLANG: Tool = Tool {
+    name: "clang",
+    inside: &[],
+    purpose: "compile C",
+    install: &[
+        "pip install ziglang",
+        "or, from https://github.com/WebAssembly/wasi-sdk, wasi-sdk with WASI_SDK_PATH set to its folder",
+        "or, on Debian: apt-get install clang lld wasi-libc",
+    ],
+};
+
+const ZIG: Tool = Tool { name: "zig", inside: &[".venv/bin"], ..CLANG };
+
+/// What Python's package `ziglang` installs.
+const PYTHON_ZIG: Tool = Tool { name: "python-zig", ..ZIG };
+
 impl Module for C {
     fn claims(&self, project: &Project) -> bool {
-        !project.has("Cargo.toml")
-            && !project.has("go.mod")
-            && !project.with_extension("c").is_empty()
+        let others = ["Cargo.toml", "go.mod", "package.json"];
+        !others.iter().any(|file| project.has(file)) && !project.with_extension("c").is_empty()
     }
 
     fn sources(&self) -> &'static [Source] {
-        &[]
+        const SOURCES: &[Source] =
+            &[template("sdk/c/template"), helper("sdk/c/umbel", "umbel"), HOST];
+        SOURCES
     }
 
     fn example(&self) -> &'static str {
-        ""
+        "summarize '[[3, 1, 2]]'"
     }
 
-    fn build(&self, _: &mut Job<'_>) -> Result<Vec<u8>, Problem> {
-        Err(Problem::new("projects in C cannot be built yet"))
+    fn build(&self, job: &mut Job<'_>) -> Result<Vec<u8>, Problem> {
+        let mut world = World::read(job.project.folder())?;
+        let made = job.work("bindings")?;
+        for (name, content) in bindings::c(&mut world)? {
+            bindings::write(&made.join(name), &content)?;
+        }
+        let mut command = compiler(job)?;
+        let (folder, core) = (job.project.folder(), job.work("c")?.join("core.wasm"));
+        command.current_dir(folder).env("ZIG_LOCAL_CACHE_DIR", job.work("c/zig")?);
+        command.args([
+            "-mexec-model=reactor",
+            "-std=gnu11",
+            "-Wall",
+            "-Ibuild/bindings",
+            "-Iumbel",
+        ]);
+        // One C library is built for both; zig reserves a large stack and checks what traps anyway.
+        command.args(["-Os", "-fno-sanitize=undefined", "-Wl,-z,stack-size=1048576"]);
+        command.arg(if job.release { "-Wl,--strip-all" } else { "-g" });
+        if job.show.colour() {
+            command.arg("-fcolor-diagnostics");
+        }
+        // Relative, so that messages name files as the author knows them.
+        command.args(files(job.project)).args(BINDINGS).arg("-o").arg(&core);
+        let said = job.run("compile C", &mut command)?;
+        if !said.trim().is_empty() {
+            job.show.said(&said);
+        }
+        job.show.step("make a component");
+        let module = std::fs::read(&core).map_err(|why| Problem::file("read", &core, why))?;
+        encode::component(&module)
     }
+}
+
+/// The project's own files and its helpers.
+fn files(project: &Project) -> Vec<PathBuf> {
+    let inside = |path: PathBuf| path.strip_prefix(project.folder()).map(Path::to_owned).ok();
+    project.with_extension("c").into_iter().filter_map(inside).chain(helpers(project)).collect()
+}
+
+fn helpers(project: &Project) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(project.folder().join("umbel")).into_iter().flatten().flatten();
+    let names = entries.map(|entry| Path::new("umbel").join(entry.file_name()));
+    let mut found: Vec<PathBuf> =
+        names.filter(|name| name.extension().is_some_and(|end| end == "c")).collect();
+    found.sort();
+    found
+}
+
+/// The first compiler that has a C library for WASI.
+fn compiler(job: &Job<'_>) -> Result<Command, Problem> {
+    if let Some(sdk) = job.variable("WASI_SDK_PATH") {
+        return Ok(clang(&sdk.join("bin/clang"), &sdk.join("share/wasi-sysroot")));
+    }
+    let named = job.variable("WASI_SYSROOT");
+    let sysroot = named.or_else(|| has_library(Path::new("/usr")).then(|| PathBuf::from("/usr")));
+    if let (Some(program), Some(sysroot)) = (job.look_for(&CLANG), sysroot) {
+        return Ok(clang(&program, &sysroot));
+    }
+    if let Some(zig) = job.look_for(&ZIG).or_else(|| job.look_for(&PYTHON_ZIG)) {
+        let mut command = Command::new(zig);
+        command.args(["cc", "--target=wasm32-wasi-musl"]);
+        return Ok(command);
+    }
+    Err(Problem::new(match job.look_for(&CLANG) {
+        None => "a C compiler for WebAssembly is needed, and neither `zig` nor `clang` is here",
+        Some(_) => "`clang` is here, but no C library for WebAssembly",
+    })
+    .help(CLANG.install[0])
+    .help(CLANG.install[1])
+    .help(CLANG.install[2]))
+}
+
+fn clang(program: &Path, sysroot: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.arg("--target=wasm32-wasi").arg(format!("--sysroot={}", sysroot.display()));
+    command
+}
+
+fn has_library(sysroot: &Path) -> bool {
+    sysroot.join("lib/wasm32-wasi/libc.a").is_file()
 }

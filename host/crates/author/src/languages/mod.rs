@@ -40,6 +40,11 @@ pub(crate) trait Module: Sync {
         Ok(named.unwrap_or_else(|| folder.replace('-', "_")))
     }
 
+    /// Writes what editors need beside the project's own files, once it is there.
+    fn prepare(&self, _: &Project) -> Result<(), Problem> {
+        Ok(())
+    }
+
     /// Finds the tools, builds, and gives a component. Steps go to `job.run`, files made on the way
     /// to `job.work`.
     fn build(&self, job: &mut Job<'_>) -> Result<Vec<u8>, Problem>;

@@ -1,0 +1,3 @@
+module umbel-sdk
+
+go 1.25
