@@ -8,7 +8,7 @@ pure := tidy path canvas compression golden message props repr yaml json msgpack
 
 .PHONY: help
 help: ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name text; do printf '  make %-14s %s\n' "$$name" "$$text"; done
 
 .PHONY: run
 run: build plugins ## Build everything, then watch tasks run in sandboxes on real input
@@ -42,6 +42,11 @@ venv: ## Make target/venv, the Python environment of the tests
 test: venv plugins guests ## Run every test, against real brokers and real Celery
 	@scripts/build.sh tests
 	@scripts/test.sh
+
+.PHONY: test-languages
+test-languages: venv ## From `umbel new` to a result in Celery, in every language (LANGUAGES="c go" for some)
+	@scripts/build.sh tests
+	@scripts/test-languages.sh
 
 .PHONY: check
 check: setup ## Format, lints, layers, and the tests that need no broker

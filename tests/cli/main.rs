@@ -12,6 +12,7 @@ mod embedded;
 mod hardening;
 mod operating;
 mod plugins;
+mod projects;
 mod queues;
 mod report;
 

@@ -76,6 +76,41 @@ impl World {
     }
 }
 
+/// A core module without what only debuggers read.
+pub(crate) fn strip(module: &[u8]) -> Vec<u8> {
+    let (header, mut rest) = module.split_at(module.len().min(8));
+    let mut kept = header.to_vec();
+    while let Some((&id, tail)) = rest.split_first() {
+        let Some((size, start)) = read_leb(tail) else { break };
+        let end = (1 + start + size).min(rest.len());
+        let (section, after) = rest.split_at(end);
+        if id != 0 || !is_for_debuggers(&section[(1 + start).min(end)..]) {
+            kept.extend(section);
+        }
+        rest = after;
+    }
+    kept.extend(rest);
+    kept
+}
+
+fn is_for_debuggers(section: &[u8]) -> bool {
+    let Some((length, start)) = read_leb(section) else { return false };
+    let name = section.get(start..start.saturating_add(length)).unwrap_or_default();
+    name == b"name" || name == b"producers" || name.starts_with(b".debug")
+}
+
+/// A size as WebAssembly writes it, and how many bytes it takes.
+fn read_leb(bytes: &[u8]) -> Option<(usize, usize)> {
+    let mut number = 0;
+    for (at, byte) in bytes.iter().enumerate().take(5) {
+        number |= usize::from(byte & 0x7f) << (7 * at);
+        if byte & 0x80 == 0 {
+            return Some((number, at + 1));
+        }
+    }
+    None
+}
+
 /// A size as WebAssembly writes it.
 fn leb(mut number: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -148,9 +183,21 @@ mod tests {
     }
 
     #[test]
+    fn what_only_debuggers_read_is_stripped() {
+        let custom =
+            |name: &[u8]| [&[0, 2 + name.len() as u8, name.len() as u8], name, b"x"].concat();
+        let header = b"\0asm\x01\0\0\0";
+        let kept = [custom(b"component-type:x"), vec![1, 1, 0]].concat();
+        let module = [header.as_slice(), &custom(b"name"), &kept, &custom(b".debug_info")].concat();
+        assert_eq!(strip(&module), [header.as_slice(), &kept].concat());
+        assert_eq!(strip(b"\0asm"), b"\0asm");
+    }
+
+    #[test]
     fn sizes_are_written_as_webassembly_has_them() {
         for (number, bytes) in [(0, vec![0]), (127, vec![127]), (128, vec![0x80, 1])] {
             assert_eq!(leb(number), bytes);
+            assert_eq!(read_leb(&bytes), Some((number, bytes.len())));
         }
     }
 }

@@ -61,9 +61,9 @@ impl Module for C {
             "-Ibuild/bindings",
             "-Iumbel",
         ]);
-        // One C library is built for both; zig reserves a large stack and checks what traps anyway.
-        command.args(["-Os", "-fno-sanitize=undefined", "-Wl,-z,stack-size=1048576"]);
-        command.arg(if job.release { "-Wl,--strip-all" } else { "-g" });
+        // The same for both kinds of build: zig makes a C library for each set of options. It also
+        // reserves a large stack, and checks what traps anyway.
+        command.args(["-Os", "-g", "-fno-sanitize=undefined", "-Wl,-z,stack-size=1048576"]);
         if job.show.colour() {
             command.arg("-fcolor-diagnostics");
         }
@@ -75,7 +75,7 @@ impl Module for C {
         }
         job.show.step("make a component");
         let module = std::fs::read(&core).map_err(|why| Problem::file("read", &core, why))?;
-        encode::component(&module)
+        encode::component(&if job.release { encode::strip(&module) } else { module })
     }
 }
 

@@ -1,0 +1,117 @@
+//! From an empty folder to a result in Celery, in every language, with a stopwatch: what `umbel new`
+//! tells its reader to type is typed, then a caller in Python sends the task over Redis. Compilers are
+//! real ones, so that this takes minutes: `make test-languages`.
+
+mod stopwatch;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use umbel_harness::process::Process;
+use umbel_harness::python::Peer;
+use umbel_harness::redis::RedisServer;
+use umbel_harness::worker::{self, Worker};
+use umbel_harness::{eventually, paths};
+
+use self::stopwatch::{Row, table};
+
+/// For one command, compilers and downloads included, on a busy machine.
+const LONG: Duration = Duration::from_secs(1200);
+
+const LANGUAGES: [&str; 6] = ["rust", "python", "javascript", "typescript", "c", "go"];
+
+fn main() {
+    let mut arguments = Arguments::from_args();
+    // One at a time: they are timed.
+    arguments.test_threads = Some(1);
+    let wanted = std::env::var("UMBEL_LANGUAGES").unwrap_or_default();
+    let trials = LANGUAGES.map(|language| {
+        let name = format!("a_task_in_{language}_runs_minutes_after_umbel_new");
+        let left_out = !wanted.split_whitespace().any(|one| one == language);
+        Trial::test(name, move || one(language)).with_ignored_flag(left_out)
+    });
+    let conclusion = libtest_mimic::run(&arguments, trials.into());
+    print!("{}", table());
+    conclusion.exit();
+}
+
+fn one(language: &'static str) -> Result<(), Failed> {
+    let home = tempfile::tempdir()?;
+    let mut row = Row::new(language);
+    let new = format!("umbel new thumbs --lang {language}");
+    let said = type_in(home.path(), &new, &mut row);
+    let folder = home.path().join("thumbs");
+    let lines: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("  ")).collect();
+    let (change, rest) = lines.split_first().ok_or("umbel new says what to type next")?;
+    assert_eq!(*change, "cd thumbs");
+    let mut printed = String::new();
+    for line in rest {
+        printed = type_in(&folder, line, &mut row);
+    }
+    assert!(printed.contains("\"count\":3,\"mean\":2.0,\"largest\":3.0"), "invoke: {printed}");
+    row.quick = size(&folder);
+    type_in(&folder, "umbel build --release", &mut row);
+    row.small = size(&folder);
+    row.send = send(&folder.join("build/thumbs.wasm"));
+    row.keep();
+    Ok(())
+}
+
+/// Types a command into a shell, and gives what it printed.
+fn type_in(folder: &Path, line: &str, row: &mut Row) -> String {
+    // The environment of a worker of the tests, and a shell in it.
+    let environment = worker::command("version");
+    let mut command = Command::new("sh");
+    command.args(["-c", line]).current_dir(folder);
+    for (name, value) in environment.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command.env("PATH", path());
+    let since = Instant::now();
+    let mut process = Process::start(line, command);
+    let status = process.await_end(LONG);
+    let said = process.log();
+    assert!(status.success(), "`{line}` ended with {status}:\n{said}");
+    row.took(line, since.elapsed());
+    said
+}
+
+/// The umbel that is tested, and compilers that scripts have fetched, before what the machine has.
+fn path() -> std::ffi::OsString {
+    let own = paths::umbel().parent().map(Path::to_owned).unwrap_or_default();
+    let fetched = std::env::var_os("UMBEL_COMPILERS").map(PathBuf::from);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let all = std::iter::once(own).chain(fetched).chain(std::env::split_paths(&path));
+    std::env::join_paths(all).expect("folders of a PATH make a PATH")
+}
+
+fn size(folder: &Path) -> u64 {
+    std::fs::metadata(folder.join("build/thumbs.wasm")).expect("umbel build made it").len()
+}
+
+/// A Celery client calls both tasks; gives the time of the first call.
+fn send(component: &Path) -> Duration {
+    let redis = RedisServer::start();
+    let url = redis.url(0);
+    let worker = Worker::on(&url).results(&url);
+    let _worker = worker.plugin("thumbs", component.to_owned()).start();
+    let mut python = Peer::connect(&url, &url);
+    let since = Instant::now();
+    let summary = python.eval("call('thumbs.summarize', [3, 1, 2])");
+    let took = since.elapsed();
+    assert_eq!(summary, serde_json::json!({ "count": 3, "mean": 2.0, "largest": 3.0 }));
+    let sum = python.eval("call('thumbs.add_up', '12.50\\n7.25')");
+    assert_eq!(sum, serde_json::json!(19.75));
+    // What has not arrived is tried again; the caller sees so.
+    python.exec("retried = app.send_task('thumbs.add_up', [''])");
+    eventually::eventually("it waits for its retry", Duration::from_secs(60), || {
+        let state = python.eval("retried.state");
+        (state == "RETRY").then_some(()).ok_or(state)
+    });
+    took
+}
