@@ -217,7 +217,7 @@ mod tests {
             all: func(a: list<option<u8>>, b: list<u8>, c: tuple<s64, char>, d: color) -> result<_, string>;
             wait: async func(access: access) -> shape;
         }
-        world plugin { export tasks; export own: func() -> bool; }
+        world plugin { export tasks; export alone: func() -> bool; }
     "#;
 
     fn world() -> World {
@@ -245,7 +245,7 @@ export interface Tasks {
 }
 
 export interface World {
-  own(): boolean;
+  alone(): boolean;
 }
 
 /** A size. */

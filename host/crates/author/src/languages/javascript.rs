@@ -147,7 +147,15 @@ fn bundle(job: &mut Job<'_>, world: &World, main: &Path, work: &Path) -> Result<
     }
     command.arg(format!("--outfile={}", bundle.display()));
     command.env("NODE_PATH", helper_folder(job.project, work)?);
-    job.run("make one file of the project", &mut command)?;
+    job.attempt("make one file of the project", &mut command)?.map_err(|failed| {
+        job.show.said(&failed.said);
+        match failed.said.contains("is built into node") {
+            true => failed
+                .problem
+                .help("a component has nothing of Node's: take what is made for browsers"),
+            false => failed.problem,
+        }
+    })?;
     Ok(bundle)
 }
 

@@ -65,8 +65,11 @@ impl Module for Python {
             }
             command
         };
+        // What editors read; componentize-py writes it only where nothing is.
+        let types = job.project.out().join("bindings");
+        let _ = fs::remove_dir_all(&types);
         let mut bindings = componentize();
-        bindings.arg("bindings").arg(job.project.out().join("bindings"));
+        bindings.arg("bindings").arg(&types);
         let mut component = componentize();
         component.args(["componentize", ENTRY]);
         for folder in [&author.folder, &entry, &helper] {
@@ -74,7 +77,8 @@ impl Module for Python {
         }
         let made = work.join("component.wasm");
         component.arg("--output").arg(&made);
-        job.run("write types for editors", &mut bindings)?;
+        job.attempt("write types for editors", &mut bindings)?
+            .map_err(|failed| explain(failed, job, &author))?;
         job.attempt("put Python into a component", &mut component)?
             .map_err(|failed| explain(failed, job, &author))?;
         let bytes = fs::read(&made).map_err(|why| Problem::file("read", &made, why))?;
@@ -182,7 +186,7 @@ fn host_module(world: &World, name: &str) -> String {
 /// What Python said of the author's module, without what stands around it.
 fn explain(failed: Failed, job: &mut Job<'_>, author: &Author) -> Problem {
     let Some(told) = traceback(&failed.said, author) else {
-        job.show.said(&failed.said);
+        job.show.said(message(&failed.said));
         return failed.problem;
     };
     let last = told.lines().last().unwrap_or_default();
@@ -204,12 +208,22 @@ fn explain(failed: Failed, job: &mut Job<'_>, author: &Author) -> Problem {
     }
 }
 
+/// What componentize-py says itself, without where in its own code it says so.
+fn message(said: &str) -> &str {
+    let said = said.split("\n\nStack backtrace:").next().unwrap_or(said);
+    said.split_once("\nAssertionError: ").map_or(said, |(_, message)| message)
+}
+
 /// The traceback that Python printed in the component, of the author's files alone; none if there is no such.
 fn traceback(said: &str, author: &Author) -> Option<String> {
     const BEGIN: &str = "Traceback (most recent call last):\n";
-    // The first one may be that of componentize-py itself.
+    // The first one may be that of componentize-py itself, whose folders have other names.
     let begin = said.rfind(BEGIN)?;
     let rest = &said[begin + BEGIN.len()..];
+    let mounted = |folder: &str| rest.starts_with(&format!("  File \"/{folder}/"));
+    if !["0", "1", "2", "python"].into_iter().any(mounted) {
+        return None;
+    }
     let rest = rest.split("\n\nCaused by:").next().unwrap_or(rest);
     let mut lines = Vec::new();
     let mut ours = false;
@@ -255,6 +269,8 @@ mod tests {
         let said = "AssertionError: Traceback (most recent call last):\n  File \"/1/umbel_entry.py\", line 8, in <module>\n    Tasks = _guest.implement(\n    ...<8 lines>...\n    )\n  File \"/2/umbel/_guest.py\", line 90, in implement\n    _check(call)\n    ~~~~~~^^^^^^\numbel._guest.Mismatch: thumbs has no function `load(rows)`\n\n\nCaused by:\n";
         let shown = "umbel._guest.Mismatch: thumbs has no function `load(rows)`";
         assert_eq!(traceback(said, &author()).as_deref(), Some(shown));
-        assert_eq!(traceback("no Python here", &author()), None);
+        let own = "Traceback (most recent call last):\n  File \"/p/bin/componentize-py\", line 8\nAssertionError: File exists\n\nStack backtrace:\n   0: x\n";
+        assert_eq!(traceback(own, &author()), None);
+        assert_eq!(message(own), "File exists");
     }
 }
