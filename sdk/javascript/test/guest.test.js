@@ -78,7 +78,12 @@ describe("endings", () => {
     const bad = () => {
       throw new RangeError("bad");
     };
+    class Lost extends Error {}
+    const lost = () => {
+      throw new Lost("bad");
+    };
     assert.equal(thrown(made(bad, { error: "string" })), "RangeError: bad");
+    assert.equal(thrown(made(lost, { error: "string" })), "Lost: bad");
     assert.ok(thrown(made(bad, { error: null })) instanceof RangeError);
   });
 

@@ -139,15 +139,15 @@ function ending(error, says) {
   if (!meant) host().log("error", told(error), "");
   if (says === "error") return lowered(error);
   if (says !== "string") return error;
-  const plain = meant || !(error instanceof Error) || error.name === "Error";
-  return plain ? message(error) : `${error.name}: ${message(error)}`;
+  const plain = meant || !(error instanceof Error) || kind(error) === "Error";
+  return plain ? message(error) : `${kind(error)}: ${message(error)}`;
 }
 
 function told(error) {
   if (!(error instanceof Error)) return `thrown: ${message(error)}`;
   // Some engines begin a stack with the message, others do not.
   const stack = (error.stack ?? "").split("\n").filter((line) => /^\s+at |@/.test(line));
-  return [`${error.name}: ${message(error)}`, ...stack].join("\n");
+  return [`${kind(error)}: ${message(error)}`, ...stack].join("\n");
 }
 
 function lowered(error) {
