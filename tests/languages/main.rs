@@ -54,9 +54,23 @@ fn one(language: &'static str) -> Result<(), Failed> {
     row.quick = size(&folder);
     type_in(&folder, "umbel build --release", &mut row);
     row.small = size(&folder);
+    if let Some(line) = own_tests(language) {
+        // Not timed: nobody has to.
+        type_in(&folder, line, &mut Row::new(language));
+    }
     row.send = send(&folder.join("build/thumbs.wasm"));
     row.keep();
     Ok(())
+}
+
+/// How the template's tests are run, where no other suite does.
+fn own_tests(language: &str) -> Option<&'static str> {
+    match language {
+        "rust" => Some("cargo test"),
+        "c" => Some("make test"),
+        "go" => Some("go test ./..."),
+        _ => None,
+    }
 }
 
 /// Types a command into a shell, and gives what it printed.

@@ -86,6 +86,26 @@ fn the_javascript_helper_passes_its_tests() {
 }
 
 #[test]
+fn the_c_helper_passes_its_tests() {
+    let home = TempDir::new().expect("a temporary folder can be made");
+    let sources = paths::workspace().join("sdk/c");
+    let program = home.path().join("test_json");
+    let mut compiler = Command::new("cc");
+    compiler.args([
+        "-std=gnu11",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-Iumbel",
+        "tests/test_json.c",
+        "umbel/json.c",
+    ]);
+    compiler.arg("-o").arg(&program).current_dir(sources);
+    succeed("cc", compiler);
+    succeed("test_json", Command::new(program));
+}
+
+#[test]
 fn a_new_python_project_passes_its_tests() {
     let (_home, folder) = project("python");
     let said = succeed("python", python(&folder));

@@ -28,7 +28,9 @@ impl World {
             ));
         }
         let mut resolve = Resolve::default();
-        let (package, _) = resolve.push_dir(&folder).map_err(|why| mistake(&why))?;
+        let pushed = resolve.push_dir(&folder);
+        // With file, line and the piece of text that is meant.
+        let (package, _) = pushed.map_err(|why| Problem::new(resolve.render_error(&why)))?;
         let id = resolve
             .select_world(&[package], None)
             .or_else(|why| resolve.select_world(&[package], Some("plugin")).map_err(|_| why));
