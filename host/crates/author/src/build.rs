@@ -81,7 +81,8 @@ pub fn build(
     }
     let file = match &options.output {
         Some(file) => file.clone(),
-        None => place.join("build").join(format!("{name}.wasm")),
+        // As it would be typed: without a dot in front.
+        None => place.strip_prefix(".").unwrap_or(place).join("build").join(format!("{name}.wasm")),
     };
     put(&file, &component)?;
     Ok(Built { file, size: component.len(), language: Some(language) })
@@ -96,7 +97,9 @@ fn wrap(module: &Path, options: &Options, show: &mut dyn Show) -> Result<Built, 
     show.step("make a component");
     let bytes = fs::read(module).map_err(|why| Problem::file("read", module, why))?;
     let component = encode::wrap(module, &bytes)?;
-    let file = options.output.clone().unwrap_or_else(|| module.with_extension("component.wasm"));
+    let stem = module.file_stem().unwrap_or_default().to_string_lossy();
+    let beside = module.with_file_name(format!("{stem}_component.wasm"));
+    let file = options.output.clone().unwrap_or(beside);
     put(&file, &component)?;
     Ok(Built { file, size: component.len(), language: None })
 }
