@@ -125,7 +125,7 @@ fn send(component: &Path) -> Duration {
     python.exec("retried = app.send_task('thumbs.add_up', [''])");
     eventually::eventually("it waits for its retry", Duration::from_secs(60), || {
         let state = python.eval("retried.state");
-        (state == "RETRY").then_some(()).ok_or(state)
+        (state == "RETRY").then_some(()).ok_or_else(|| state.to_string())
     });
     took
 }
