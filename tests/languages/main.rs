@@ -50,7 +50,7 @@ fn one(language: &'static str) -> Result<(), Failed> {
     for line in rest {
         printed = type_in(&folder, line, &mut row);
     }
-    assert!(printed.contains("\"count\":3,\"mean\":2.0,\"largest\":3.0"), "invoke: {printed}");
+    assert!(printed.contains("\"mean\":2.0"), "invoke: {printed}");
     row.quick = size(&folder);
     type_in(&folder, "umbel build --release", &mut row);
     row.small = size(&folder);
@@ -58,7 +58,7 @@ fn one(language: &'static str) -> Result<(), Failed> {
         // Not timed: nobody has to.
         type_in(&folder, line, &mut Row::new(language));
     }
-    row.send = send(&folder.join("build/thumbs.wasm"));
+    row.send = send(&folder.join("build/thumbs.wasm"), second(language));
     row.keep();
     Ok(())
 }
@@ -108,21 +108,43 @@ fn size(folder: &Path) -> u64 {
     std::fs::metadata(folder.join("build/thumbs.wasm")).expect("umbel build made it").len()
 }
 
+/// The template's task that reports and retries: a call in Python that ends well, its value, and one
+/// that waits for its next try.
+struct Second {
+    well: &'static str,
+    value: serde_json::Value,
+    again: &'static str,
+}
+
+fn second(language: &str) -> Second {
+    match language {
+        "rust" | "c" | "go" => Second {
+            well: "call('thumbs.add_up', '12.50\\n7.25')",
+            value: serde_json::json!(19.75),
+            again: "app.send_task('thumbs.add_up', [''])",
+        },
+        _ => Second {
+            well: "call('thumbs.load', ['12.50', '7.25'])",
+            value: serde_json::json!([12.5, 7.25]),
+            again: "app.send_task('thumbs.load', [['pending']])",
+        },
+    }
+}
+
 /// A Celery client calls both tasks; gives the time of the first call.
-fn send(component: &Path) -> Duration {
+fn send(component: &Path, second: Second) -> Duration {
     let redis = RedisServer::start();
     let url = redis.url(0);
     let worker = Worker::on(&url).results(&url);
     let _worker = worker.plugin("thumbs", component.to_owned()).start();
     let mut python = Peer::connect(&url, &url);
     let since = Instant::now();
-    let summary = python.eval("call('thumbs.summarize', [3, 1, 2])");
+    let mean = python.eval("call('thumbs.summarize', [3, 1, 2])['mean']");
     let took = since.elapsed();
-    assert_eq!(summary, serde_json::json!({ "count": 3, "mean": 2.0, "largest": 3.0 }));
-    let sum = python.eval("call('thumbs.add_up', '12.50\\n7.25')");
-    assert_eq!(sum, serde_json::json!(19.75));
+    assert_eq!(mean, serde_json::json!(2.0));
+    assert_eq!(python.eval(second.well), second.value);
     // What has not arrived is tried again; the caller sees so.
-    python.exec("retried = app.send_task('thumbs.add_up', [''])");
+    python.exec(&format!("retried = {}", second.again));
     eventually::eventually("it waits for its retry", Duration::from_secs(60), || {
         let state = python.eval("retried.state");
         (state == "RETRY").then_some(()).ok_or_else(|| state.to_string())

@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What the helpers of a language leave behind where they are tested.
-const SKIPPED: &[&str] =
-    &["target", "node_modules", "build", "__pycache__", "package-lock.json"];
+const SKIPPED: &[&str] = &["target", "node_modules", "build", "__pycache__", "package-lock.json"];
 
 fn main() {
     let here = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo names the folder"));
@@ -47,10 +46,10 @@ fn embed(folder: &Path, name: &str, list: &mut String) {
 /// import, which has no other home.
 fn runtime_of_go(here: &Path) -> PathBuf {
     let cargo = env::var_os("CARGO").expect("cargo names itself");
-    let target = env::var("TARGET").expect("cargo names the target");
+    let target = env::var_os("TARGET").expect("cargo names the target");
     let mut metadata = Command::new(cargo);
-    metadata.args(["metadata", "--format-version", "1", "--offline", "--filter-platform", &target]);
-    let output = metadata.current_dir(here).output().expect("cargo can be started");
+    metadata.args(["metadata", "--format-version", "1", "--offline", "--filter-platform"]);
+    let output = metadata.arg(target).current_dir(here).output().expect("cargo can be started");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "cargo metadata: {said}");
     let text = String::from_utf8_lossy(&output.stdout);
