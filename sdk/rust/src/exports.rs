@@ -1,0 +1,31 @@
+//! What the code that `#[umbel::tasks]` writes calls; not for anybody else.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::{Error, json};
+
+/// Reads a parameter: its name says where a misfit is.
+pub fn read<T: DeserializeOwned>(parameter: &str, text: &str) -> Result<T, Error> {
+    json::from(text)
+        .map_err(|error| Error::failed("ValueError", format!("{parameter}: {}", error.message())))
+}
+
+/// Writes a result.
+pub fn write<T: Serialize>(value: T) -> Result<String, Error> {
+    json::to(&value)
+}
+
+/// Ends a task that has no other way to say what is wrong.
+pub fn fatal<T>(error: Error) -> T {
+    panic!("{}", error.message())
+}
+
+/// Compiles if a parameter of this type can be read.
+pub fn readable<T: DeserializeOwned>() {}
+
+/// Compiles if a result of this type can be written.
+pub fn writable<T: Serialize>() {}
+
+/// Compiles if a task can end with this error.
+pub fn ending<E: Into<Error>>() {}
