@@ -54,11 +54,63 @@ pub use context::Context;
 pub use error::{Error, Failure, Result, Retry};
 pub use json::{Json, Value};
 pub use tasks::{SubmitError, submit};
-pub use umbel_macros::{Type, tasks};
+pub use umbel_macros::Type;
 
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]
 pub use wit_bindgen;
+
+/// Makes each `pub fn` of a module a task.
+///
+/// ```
+/// #[umbel::tasks]
+/// mod tasks {
+///     use umbel::{Context, Error};
+///
+///     /// Makes an invoice number. The comment is what `umbel tasks` shows.
+///     pub fn number(ctx: &Context, customer: u32, currency: Option<Currency>) -> umbel::Result<String> {
+///         if customer == 0 {
+///             return Err(Error::failed("ValueError", "customers are counted from one"));
+///         }
+///         let currency = currency.unwrap_or(Currency::Eur);
+///         Ok(format!("{customer}-{currency:?}-{}", ctx.retries))
+///     }
+///
+///     #[derive(Debug, umbel::Type)]
+///     pub enum Currency {
+///         Eur,
+///         Usd,
+///     }
+/// }
+/// # fn main() {}
+/// ```
+///
+/// The functions stay what they are: tests and other code call them. Their names and those of their
+/// parameters are those of the callers, in Python or elsewhere. A parameter of type
+/// [`Context`] is none of theirs.
+///
+/// | Rust | for callers | WIT |
+/// |---|---|---|
+/// | `u8` … `u64`, `i8` … `i64` | an integer; one that does not fit is refused | `u8` … `s64` |
+/// | `f32`, `f64`, `bool`, `char` | a number, a truth value, text of one character | `f32`, `f64`, `bool`, `char` |
+/// | `String`, and `&str` as a parameter | text | `string` |
+/// | `Vec<u8>`, and `&[u8]` as a parameter | bytes | `list<u8>` |
+/// | `Vec<T>`, and `&[T]` as a parameter | a list | `list<t>` |
+/// | `Option<T>` | the value or none; may be left out | `option<t>` |
+/// | tuples | a list of so many | `tuple<…>` |
+/// | structs with `#[derive(umbel::Type)]` | an object | `record` |
+/// | enums with it | a name, or `{"name": data}` | `enum`, `variant` |
+/// | [`Value`], [`Json<T>`](Json) | any JSON | `umbel:task/types.json` |
+///
+/// What a task returns is a value of one of these, or a `Result`. Its error may be an
+/// [`Error`], anything that becomes one, which fails the task with its type's name and its
+/// message, or text or another type of the table, which fails the task with that.
+///
+/// An `async fn` becomes an asynchronous task (WASI 0.3).
+///
+/// A component has one such module. `#[umbel::tasks(package = "acme:images@1.0.0")]` names the WIT
+/// package, which is `plugin:` and the crate's name otherwise.
+pub use umbel_macros::tasks;
 
 /// Makes the trait to implement, and the macro `export!`, from WIT of the plugin's own: for those who
 /// would rather write that than have [`tasks`](macro@tasks) write it.

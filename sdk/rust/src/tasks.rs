@@ -83,7 +83,7 @@ pub fn apply(
     value(host::tasks::apply(&signature.to_string(), &text(args)?))
 }
 
-/// Puts a canvas in this task's place, once the task returns [`Error::Ignore`]:
+/// Puts a canvas in this task's place, once the task returns [`Error::Ignore`](crate::Error::Ignore):
 ///
 /// ```
 /// use umbel::{Error, canvas, tasks};

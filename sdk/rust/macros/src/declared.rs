@@ -7,11 +7,13 @@ use syn::{Attribute, DeriveInput, Fields, Generics, Item, ItemEnum, ItemStruct, 
 use crate::docs;
 use crate::names;
 use crate::shape::Shape;
+use crate::task::Task;
 
 /// What a module declares, by name.
 pub(crate) struct Declared<'a> {
     items: Vec<Declaration<'a>>,
     aliases: Vec<(&'a Ident, &'a Type)>,
+    tasks: Vec<String>,
 }
 
 struct Declaration<'a> {
@@ -55,13 +57,18 @@ pub(crate) struct Part {
 
 impl<'a> Declared<'a> {
     pub(crate) fn new(items: &'a [Item]) -> Declared<'a> {
-        let mut declared = Declared { items: Vec::new(), aliases: Vec::new() };
+        let mut declared = Declared { items: Vec::new(), aliases: Vec::new(), tasks: Vec::new() };
         for item in items {
             let (name, generics, attributes, content) = match item {
                 Item::Struct(item) => {
                     (&item.ident, &item.generics, &item.attrs, Content::Struct(item))
                 }
                 Item::Enum(item) => (&item.ident, &item.generics, &item.attrs, Content::Enum(item)),
+                Item::Fn(function) if Task::is_one(function) => {
+                    // What is wrong with its name is told where the task is read.
+                    declared.tasks.extend(names::kebab(&function.sig.ident));
+                    continue;
+                }
                 Item::Type(alias) if alias.generics.params.is_empty() => {
                     declared.aliases.push((&alias.ident, &alias.ty));
                     continue;
@@ -76,6 +83,12 @@ impl<'a> Declared<'a> {
     /// What a name without parameters stands for.
     pub(crate) fn alias(&self, name: &Ident) -> Option<&'a Type> {
         self.aliases.iter().find(|(alias, _)| *alias == name).map(|(_, ty)| *ty)
+    }
+
+    /// A type's name in WIT, where it must not have that of a task.
+    pub(crate) fn kebab(&self, name: &Ident) -> syn::Result<String> {
+        let kebab = names::kebab(name)?;
+        Ok(if self.tasks.contains(&kebab) { format!("{kebab}-value") } else { kebab })
     }
 
     /// Whether a type of this name is declared, and if so, whether tasks can use it.
@@ -169,7 +182,7 @@ impl<'a> Declared<'a> {
             Content::Enum(of) => self.enumeration(of)?,
         };
         let docs = docs::of(item.attributes);
-        Ok(Body { name: item.name.clone(), kebab: names::kebab(item.name)?, docs, form })
+        Ok(Body { name: item.name.clone(), kebab: self.kebab(item.name)?, docs, form })
     }
 
     fn structure(&self, of: &ItemStruct) -> syn::Result<Form> {

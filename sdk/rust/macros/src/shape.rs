@@ -82,7 +82,7 @@ impl Shape {
             }
             if let Some(found) = declared.find(&last.ident) {
                 return found.and_then(|()| {
-                    Ok(Shape::Named(last.ident.clone(), names::kebab(&last.ident)?))
+                    Ok(Shape::Named(last.ident.clone(), declared.kebab(&last.ident)?))
                 });
             }
         }

@@ -16,9 +16,17 @@ mod tasks {
 
     /// Counts numbers, and finds their mean and the largest of them.
     pub fn summarize(numbers: Vec<f64>) -> umbel::Result<Summary> {
-        let largest = numbers.iter().copied().reduce(f64::max).ok_or("there are no numbers")?;
+        let largest = numbers
+            .iter()
+            .copied()
+            .reduce(f64::max)
+            .ok_or("there are no numbers")?;
         let mean = numbers.iter().sum::<f64>() / numbers.len() as f64;
-        Ok(Summary { count: numbers.len() as u32, mean, largest })
+        Ok(Summary {
+            count: numbers.len() as u32,
+            mean,
+            largest,
+        })
     }
 
     /// Adds up amounts such as `12.50`, told apart by lines. An empty text has not arrived yet: the
@@ -46,9 +54,16 @@ mod tests {
 
     #[test]
     fn numbers_are_summarized() {
-        let summary = Summary { count: 3, mean: 2.0, largest: 3.0 };
+        let summary = Summary {
+            count: 3,
+            mean: 2.0,
+            largest: 3.0,
+        };
         assert_eq!(summarize(vec![3.0, 1.0, 2.0]), Ok(summary));
-        assert_eq!(summarize(vec![]).unwrap_err().message(), "there are no numbers");
+        assert_eq!(
+            summarize(vec![]).unwrap_err().message(),
+            "there are no numbers"
+        );
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! Names that are one in WIT.
 
+#![allow(non_snake_case)]
+
 #[umbel::tasks]
 mod tasks {
-    #[derive(umbel::Type)]
-    pub struct Size(u32);
+    pub fn get_size() -> u32 {
+        1
+    }
 
-    pub fn size(of: Size) -> Size {
-        of
+    pub fn getSize() -> u32 {
+        2
     }
 }
