@@ -102,6 +102,9 @@ pub use wit_bindgen;
 /// | enums with it | a name, or `{"name": data}` | `enum`, `variant` |
 /// | [`Value`], [`Json<T>`](Json) | any JSON | `umbel:task/types.json` |
 ///
+/// A last parameter `args: Vec<Value>` takes the positional arguments that are left, and one called
+/// `kwargs`, a [`Value`] or a [`Json`], the keyword arguments that are.
+///
 /// What a task returns is a value of one of these, or a `Result`. Its error may be an
 /// [`Error`], anything that becomes one, which fails the task with its type's name and its
 /// message, or text or another type of the table, which fails the task with that.

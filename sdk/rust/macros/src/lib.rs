@@ -8,6 +8,7 @@ mod declared;
 mod docs;
 mod module;
 mod names;
+mod package;
 mod shape;
 mod task;
 mod wit;

@@ -1,26 +1,17 @@
 //! A module of tasks: read, checked, and written back with the code that exports them.
 
-use std::fmt;
-
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
-use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
-use syn::{Item, ItemFn, ItemMod, LitStr, Token, parse_quote};
+use syn::{Item, ItemFn, ItemMod, parse_quote};
 
 use crate::convert::{self, lift, lower};
 use crate::declared::{Body, Declared};
+use crate::package::Package;
 use crate::shape::{Json, Shape};
 use crate::task::{Output, Parameter, Task};
 use crate::wit::Interface;
 use crate::{docs, names};
-
-/// The WIT package of a plugin.
-pub(crate) struct Package {
-    namespace: String,
-    name: String,
-    version: Option<String>,
-}
 
 /// All that is known of a module.
 struct Module {
@@ -188,14 +179,7 @@ fn json(shape: &Shape, found: &mut dyn FnMut(&syn::Type)) {
 
 /// The bindings, and the trait of theirs implemented with the author's functions.
 fn component(package: &Package, module: &Module, declared: &Declared) -> TokenStream {
-    let interface = Interface {
-        package,
-        name: &module.kebab,
-        docs: &module.docs,
-        tasks: &module.tasks,
-        bodies: &module.bodies,
-    };
-    let (wit, with_types) = interface.write(declared);
+    let (wit, with_types) = interface(package, module).write(declared);
     let with = with_types.then(|| quote!("umbel:task/types@0.1.0": ::umbel::types));
     let path = [&package.namespace, &package.name, &module.kebab].map(|part| names::snake(part));
     let types = quote!(umbel_bindings::exports::#(#path)::*);
@@ -230,6 +214,25 @@ fn component(package: &Package, module: &Module, declared: &Declared) -> TokenSt
         #[unsafe(link_section = "package-docs")]
         static UMBEL_DOCS: [u8; #length] = *#docs;
     }
+}
+
+fn interface<'a>(package: &'a Package, module: &'a Module) -> Interface<'a> {
+    Interface {
+        package,
+        name: &module.kebab,
+        docs: &module.docs,
+        tasks: &module.tasks,
+        bodies: &module.bodies,
+    }
+}
+
+/// The WIT of a module that is right.
+#[cfg(test)]
+pub(crate) fn wit_of(arguments: TokenStream, module: TokenStream) -> String {
+    let (package, module): (Package, ItemMod) =
+        (syn::parse2(arguments).unwrap(), syn::parse2(module).unwrap());
+    let Ok(found) = exports(&module) else { panic!("the module is not right") };
+    interface(&package, &found).write(&Declared::new(items(&module))).0
 }
 
 /// One function of the trait.
@@ -324,64 +327,4 @@ fn text(shape: &Shape, value: TokenStream) -> TokenStream {
         Shape::Text => quote!(::core::convert::Into::<::std::string::String>::into(#value)),
         _ => value,
     }
-}
-
-impl Parse for Package {
-    fn parse(input: ParseStream<'_>) -> syn::Result<Package> {
-        if input.is_empty() {
-            return Ok(Package::of_crate());
-        }
-        let key: Ident = input.parse()?;
-        if key != "package" {
-            let what = format!(
-                "`{key}` is no option of `umbel::tasks`\nhelp: there is `package = \"acme:images\"`"
-            );
-            return Err(syn::Error::new(key.span(), what));
-        }
-        input.parse::<Token![=]>()?;
-        let text: LitStr = input.parse()?;
-        input.parse::<Option<Token![,]>>()?;
-        Package::named(&text.value()).ok_or_else(|| {
-            let what = "this is no name of a WIT package\nhelp: write it as `acme:images` or `acme:images@1.0.0`";
-            syn::Error::new(text.span(), what)
-        })
-    }
-}
-
-impl Package {
-    /// `plugin:` and the name of the crate that is compiled.
-    fn of_crate() -> Package {
-        let name = std::env::var_os("CARGO_PKG_NAME")
-            .and_then(|name| name.into_string().ok())
-            .unwrap_or_default()
-            .to_lowercase()
-            .replace('_', "-");
-        let name = if is_kebab(&name) { name } else { "tasks".to_string() };
-        Package { namespace: "plugin".to_string(), name, version: None }
-    }
-
-    fn named(text: &str) -> Option<Package> {
-        let (text, version) = match text.split_once('@') {
-            Some((text, version)) => (text, Some(version.to_string())),
-            None => (text, None),
-        };
-        let (namespace, name) = text.split_once(':')?;
-        let fits = is_kebab(namespace) && is_kebab(name);
-        fits.then(|| Package { namespace: namespace.to_string(), name: name.to_string(), version })
-    }
-}
-
-impl fmt::Display for Package {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "%{}:%{}", self.namespace, self.name)?;
-        self.version.iter().try_for_each(|version| write!(f, "@{version}"))
-    }
-}
-
-fn is_kebab(name: &str) -> bool {
-    let word = |word: &str| {
-        word.starts_with(|first: char| first.is_ascii_lowercase())
-            && word.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit())
-    };
-    name.split('-').all(word)
 }

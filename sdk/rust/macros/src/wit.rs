@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::declared::{Body, Declared, Form, Part};
-use crate::module::Package;
+use crate::package::Package;
 use crate::shape::Shape;
 use crate::task::{Output, Task};
 
@@ -139,5 +139,119 @@ fn held(part: &Part, field: bool, words: &Words) -> String {
         None => String::new(),
         Some(shape) if field => format!(": {}", shape.wit(words.json)),
         Some(shape) => format!("({})", shape.wit(words.json)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quote::quote;
+
+    use crate::module::wit_of;
+
+    #[test]
+    fn a_module_becomes_an_interface() {
+        let module = quote! {
+            /// Pictures.
+            mod tasks {
+                /// Makes a picture narrow.
+                pub fn make_thumb(image: &[u8], width: u32, quality: Option<u8>) -> Result<Vec<u8>, String> {}
+                pub fn info(ctx: &Context, image: Vec<u8>) -> umbel::Result<Facts> {}
+                pub fn label(of: Value) -> (Json<Map>, bool) {}
+                pub fn forget(all: Vec<Source>) -> Result<(), std::io::Error> {}
+                pub async fn wait() {}
+                fn helper() {}
+
+                #[derive(umbel::Type)]
+                pub struct Facts {
+                    /// In pixels.
+                    pub width: u32,
+                    pub r#type: Format,
+                }
+                #[derive(Clone, umbel::Type)]
+                pub enum Format {
+                    Jpeg,
+                    Png,
+                }
+                #[derive(umbel::Type)]
+                pub enum Source {
+                    Url(String),
+                    Rows(u32, u32),
+                    Nothing,
+                }
+                pub struct NotUsed;
+            }
+        };
+        let expected = "\
+package %acme:%images@1.0.0;
+
+/// Pictures.
+interface %tasks {
+    use umbel:task/types@0.1.0.{error, json};
+    record %facts {
+        /// In pixels.
+        %width: u32,
+        %type: %format,
+    }
+    enum %format {
+        %jpeg,
+        %png,
+    }
+    variant %source {
+        %url(string),
+        %rows(tuple<u32, u32>),
+        %nothing,
+    }
+    /// Makes a picture narrow.
+    %make-thumb: func(%image: list<u8>, %width: u32, %quality: option<u8>) -> result<list<u8>, string>;
+    %info: func(%image: list<u8>) -> result<%facts, error>;
+    %label: func(%of: json) -> result<tuple<json, bool>, error>;
+    %forget: func(%all: list<%source>) -> result<_, error>;
+    %wait: async func();
+}
+
+world plugin {
+    export %tasks;
+}
+";
+        let wit = wit_of(quote!(package = "acme:images@1.0.0"), module);
+        assert_eq!(wit.split("\npackage umbel").next(), Some(expected));
+    }
+
+    #[test]
+    fn what_needs_nothing_of_the_worker_does_not_name_it() {
+        let wit = wit_of(
+            quote!(package = "a:b"),
+            quote!(
+                mod sums {
+                    pub fn add(x: i64, y: i64) -> i64 {}
+                }
+            ),
+        );
+        let task = "    %add: func(%x: s64, %y: s64) -> s64;";
+        let world = "world plugin {\n    export %sums;\n}";
+        assert_eq!(wit, format!("package %a:%b;\n\ninterface %sums {{\n{task}\n}}\n\n{world}\n"));
+    }
+
+    #[test]
+    fn a_type_of_the_authors_keeps_its_name() {
+        let module = quote! {
+            mod tasks {
+                pub fn order(order: Order) -> Result<(), Error> {}
+                pub fn any(value: Value) {}
+                #[derive(umbel::Type)]
+                pub struct Order(u32);
+                #[derive(umbel::Type)]
+                pub enum Error { TooLarge, Empty }
+            }
+        };
+        let wit = wit_of(quote!(package = "a:b"), module);
+        for line in [
+            "use umbel:task/types@0.1.0.{error as task-error, json};",
+            "type %order-value = u32;",
+            "%order: func(%order: %order-value) -> result<_, %error>;",
+            "%any: func(%value: json) -> result<_, task-error>;",
+        ] {
+            assert!(wit.contains(line), "no `{line}` in\n{wit}");
+        }
     }
 }
