@@ -23,7 +23,8 @@ mod tasks {
     /// Starts a chord: doubles each number, all at once, then adds them up. Gives its result as
     /// `pipeline` does.
     pub fn doubled(numbers: Vec<i64>) -> Result<Value> {
-        let header: Vec<_> = numbers.iter().map(|n| task("tasks.add", &[n, n])).collect::<Result<_>>()?;
+        let header: Vec<_> =
+            numbers.iter().map(|n| task("tasks.add", &[n, n])).collect::<Result<_>>()?;
         Ok(tasks::apply(chord(header, task("tasks.xsum", &())?), &())?)
     }
 

@@ -1,4 +1,7 @@
 //! Values of any shape, and Rust types as JSON.
+//!
+//! NaN and the infinities, which Python writes into JSON and serde does not know, are refused with a
+//! `ValueError`; a parameter of type `f64` takes them.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -66,11 +66,17 @@ mod shapes {
     }
 
     pub fn checks(values: Vec<u32>) -> Vec<Result<Kind, String>> {
-        let check = |value| if value < 10 { Ok(Kind::Gift) } else { Err(format!("{value} is too much")) };
+        let check =
+            |value| if value < 10 { Ok(Kind::Gift) } else { Err(format!("{value} is too much")) };
         values.into_iter().map(check).collect()
     }
 
-    pub fn borrowed(text: &str, bytes: &[u8], lines: &[Line], order: &Order) -> (u64, Vec<u8>, u64, Id) {
+    pub fn borrowed(
+        text: &str,
+        bytes: &[u8],
+        lines: &[Line],
+        order: &Order,
+    ) -> (u64, Vec<u8>, u64, Id) {
         (text.len() as u64, bytes.to_vec(), lines.len() as u64, order.id)
     }
 
