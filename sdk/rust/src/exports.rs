@@ -1,5 +1,7 @@
 //! What the code that `#[umbel::tasks]` writes calls; not for anybody else.
 
+use std::fmt::Display;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -27,5 +29,15 @@ pub fn readable<T: DeserializeOwned>() {}
 /// Compiles if a result of this type can be written.
 pub fn writable<T: Serialize>() {}
 
+/// What a task can end with: an [`Error`], or whatever becomes one because it can be shown.
+#[diagnostic::on_unimplemented(
+    message = "a task cannot fail with `{Self}`, which nobody could read",
+    label = "help: implement `std::fmt::Display` for it, or derive `umbel::Type`"
+)]
+pub trait Ending: Into<Error> {}
+
+impl Ending for Error {}
+impl<E: Display + 'static> Ending for E {}
+
 /// Compiles if a task can end with this error.
-pub fn ending<E: Into<Error>>() {}
+pub fn ending<E: Ending>() {}
