@@ -40,6 +40,7 @@ venv: ## Make target/venv, the Python environment of the tests
 
 .PHONY: test
 test: venv plugins guests ## Run every test, against real brokers and real Celery
+	@scripts/test-sdk.sh
 	@scripts/build.sh tests
 	@scripts/test.sh
 

@@ -14,6 +14,7 @@ mod operating;
 mod plugins;
 mod queues;
 mod report;
+mod rust_sdk;
 
 use std::path::Path;
 use std::process::Command;
