@@ -49,6 +49,7 @@ check: setup ## Format, lints, layers, and the tests that need no broker
 	@$(cargo) fmt --all --check
 	@$(cargo) clippy --release --workspace --all-targets --locked -- -D warnings
 	@$(cargo) test --release --locked -q --workspace --lib $(addprefix --test ,$(pure))
+	@scripts/test-sdk.sh check
 	@scripts/deny.sh
 
 .PHONY: deny

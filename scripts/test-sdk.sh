@@ -1,6 +1,7 @@
 #!/bin/bash
-# Tests the Rust SDK natively, when it has changed: its units, the examples of its documentation, what the
-# compiler says of mistakes, and the project that `umbel new` writes.
+# test-sdk.sh [check]: tests the Rust SDK natively, when it has changed: its units, the examples of its
+# documentation, what the compiler says of mistakes, and the project that `umbel new` writes. `check`: format, lints
+# and links of its documentation.
 set -euo pipefail
 source "$(dirname "$0")/common.sh"
 only_once sdk
@@ -9,10 +10,17 @@ export CARGO_TARGET_DIR=$target/sdk
 
 test_sdk() {
     cd "$root/sdk/rust"
+    "$cargo" test --quiet --locked --workspace
+}
+
+check_sdk() {
+    cd "$root/sdk/rust"
     "$cargo" fmt --all --check
     "$cargo" clippy --quiet --locked --workspace --all-targets -- -D warnings
-    "$cargo" test --quiet --locked --workspace
     RUSTDOCFLAGS=-Dwarnings "$cargo" doc --quiet --locked --workspace --no-deps
+    # As whoever has no settings of this repository formats it.
+    cd template
+    "$cargo" fmt --check -- --config use_small_heuristics=Default
 }
 
 # As `umbel new` does it: the template under a name, and the SDK beside its sources.
@@ -24,8 +32,6 @@ test_template() {
     mkdir "$project/umbel"
     (cd "$root/sdk/rust" && cp -rL Cargo.toml README.md macros src wit "$project/umbel")
     cd "$project"
-    # As whoever has no settings of this repository formats it.
-    "$cargo" fmt --check -- --config use_small_heuristics=Default
     "$cargo" test --quiet
 }
 
@@ -34,5 +40,10 @@ test_all() {
     test_template
 }
 
-job sdk-rust "$(fingerprint sdk/rust wit scripts/test-sdk.sh)" "tests of the Rust SDK" test_all
+key=$(fingerprint sdk/rust wit scripts/test-sdk.sh)
+if [ "${1:-}" = check ]; then
+    job sdk-rust-check "$key" "format and lints of the Rust SDK" check_sdk
+else
+    job sdk-rust "$key" "tests of the Rust SDK" test_all
+fi
 jobs_end || die "the Rust SDK does not hold"
