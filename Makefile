@@ -40,6 +40,7 @@ venv: ## Make target/venv, the Python environment of the tests
 
 .PHONY: test
 test: venv plugins guests ## Run every test, against real brokers and real Celery
+	@scripts/test-sdk.sh
 	@scripts/build.sh tests
 	@scripts/test.sh
 
@@ -53,6 +54,7 @@ check: setup ## Format, lints, layers, and the tests that need no broker
 	@$(cargo) fmt --all --check
 	@$(cargo) clippy --release --workspace --all-targets --locked -- -D warnings
 	@$(cargo) test --release --locked -q --workspace --lib $(addprefix --test ,$(pure))
+	@scripts/test-sdk.sh check
 	@scripts/deny.sh
 
 .PHONY: deny

@@ -23,7 +23,10 @@ folder() {
 put() {
     local folder
     folder=$(folder "$2")
-    python3 "$root/scripts/embed-docs.py" "$root/plugins/$2/wit/$2.wit" "$1"
+    # Without WIT of its own the SDK has written it, and put the comments in.
+    if [ -e "$root/plugins/$2/wit" ]; then
+        python3 "$root/scripts/embed-docs.py" "$root/plugins/$2/wit/$2.wit" "$1"
+    fi
     mv "$1" "$folder/.$2.wasm.new"
     mv "$folder/.$2.wasm.new" "$folder/$2.wasm"
 }

@@ -15,6 +15,7 @@ mod plugins;
 mod projects;
 mod queues;
 mod report;
+mod rust_sdk;
 
 use std::path::Path;
 use std::process::Command;

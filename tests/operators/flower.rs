@@ -201,7 +201,13 @@ fn dashboard(flower: &mut Flower, broker: Broker) {
 
 fn workers(flower: &mut Flower, broker: Broker, sent: &[(&str, Sent); 2]) {
     let [umbel, python] = [&sent[0], &sent[1]].map(|(node, sent)| {
-        flower.open_tab_that_says(node, "tasks", &sent.waits);
+        // Flower asks for each part of the page by itself.
+        eventually(&format!("the page of {node} is up to date"), PATIENCE, || {
+            flower.open_tab_that_says(node, "tasks", &sent.waits);
+            let facts = flower.browser.facts("#tab-tasks");
+            let processed = ("Processed tasks: tasks.add".to_owned(), "2".to_owned());
+            if facts.contains(&processed) { Ok(()) } else { Err(format!("{facts:?}")) }
+        });
         TABS.map(|tab| {
             flower.show_tab(tab);
             flower.browser.picture(&named(broker, &format!("{}-{tab}", worker_of(node))));

@@ -9,6 +9,7 @@ use umbel_harness::worker::Umbel;
 use umbel_harness::{certificates, paths};
 
 use crate::collector::{Collector, Span};
+use crate::scrape::{self, SERVE};
 use crate::stage::{Broker, Client, Stage, UMBEL};
 
 /// `SPAN_KIND_CONSUMER`.
@@ -34,7 +35,8 @@ fn worker(stage: &Stage, collector: &str, variables: &[(&str, &str)]) -> Umbel {
     for (name, value) in variables {
         worker = worker.variable(name, value);
     }
-    worker.args(&["-n", UMBEL, "-c", "2", "--otlp-endpoint", collector]).start()
+    let observed = ["-n", UMBEL, "-c", "2", "--otlp-endpoint", collector, SERVE[0], SERVE[1]];
+    worker.args(&observed).start()
 }
 
 /// A client that is traced.
@@ -58,7 +60,7 @@ fn names(spans: &[Span]) -> Vec<&str> {
 pub(crate) fn a_trace_goes_from_the_client_through_every_task(broker: Broker) {
     let stage = Stage::set(broker);
     let collector = Collector::start();
-    let _umbel = worker(&stage, &collector.url(), &[]);
+    let mut umbel = worker(&stage, &collector.url(), &[]);
     let mut client = client(&stage);
 
     let (trace, sender, result) = traced(&mut client, "chain(add.s(1, 2), add.s(3))");
@@ -69,6 +71,9 @@ pub(crate) fn a_trace_goes_from_the_client_through_every_task(broker: Broker) {
     for span in [first, second] {
         looks_like_a_run(span, &collector, broker);
     }
+    let address = scrape::address(&mut umbel);
+    let counted = r#"umbel_tasks_ended_total{task="tasks.add",end="succeeded"}"#;
+    assert_eq!(scrape::samples(&address)[counted], 2.0, "who traces counts as well");
 
     let (trace, sender, _) = traced(&mut client, "fan_out.s(2)");
     let sending = collector.await_spans(&trace, "run/flow.fan_out", 1).remove(0);
@@ -179,7 +184,11 @@ fn a_collector_that_is_away_or_silent_keeps_neither_tasks_nor_the_end_waiting() 
     for (port, why) in [(free_port(), "does not answer: "), (silent_port, "timed out")] {
         let stage = Stage::set(Broker::Redis);
         let url = format!("http://127.0.0.1:{port}");
-        let variables = [("OTEL_EXPORTER_OTLP_TIMEOUT", "500"), ("OTEL_BSP_MAX_QUEUE_SIZE", "20")];
+        let variables = [
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "500"),
+            ("OTEL_BSP_MAX_QUEUE_SIZE", "20"),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ];
         let mut umbel = worker(&stage, &url, &variables);
         let mut client = stage.client();
         let sum = "sum(call('tasks.add', n, 1) for n in range(50))";
@@ -187,6 +196,7 @@ fn a_collector_that_is_away_or_silent_keeps_neither_tasks_nor_the_end_waiting() 
         umbel.process.await_log("traces: ", PATIENCE);
         assert!(umbel.stop().success());
         let log = umbel.process.log();
+        assert!(log.contains("http/protobuf, not as grpc"), "{log}");
         let lines: Vec<&str> = log.lines().filter(|line| line.contains("traces: ")).collect();
         // One a minute and one at the end; machines may stand still for some minutes.
         assert!((1..=4).contains(&lines.len()), "{lines:#?}");

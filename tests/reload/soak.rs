@@ -25,6 +25,12 @@ const CHUNK: u64 = 1000;
 /// So many tasks are the start, whose memory the end is compared with.
 const START: u64 = 100_000;
 
+/// So many tasks of a large guest fill every slot: each keeps a bounded part of what it last held.
+const FILLING: u64 = 1000;
+
+/// Looks of which the middle one counts: which slots hold a large guest's pages differs from one to the next.
+const LOOKS: usize = 21;
+
 #[test]
 #[expect(clippy::print_stderr, reason = "what was measured is of interest beside what is asserted")]
 fn a_long_run_over_all_plugins_keeps_memory_and_files_as_they_were() {
@@ -38,7 +44,9 @@ fn a_long_run_over_all_plugins_keeps_memory_and_files_as_they_were() {
     let worker = worker.args(&["--hostname", NODE, "--loglevel", "critical"]).spawn();
     let runtime = Runtime::new().expect("a runtime can be made");
     let broker = runtime.block_on(connect(&redis.url(0)));
-    let (mut sent, mut early) = (0, None);
+    let (mut sent, mut early, mut looks) = (FILLING, None, Vec::new());
+    let large = (0..FILLING).map(|_| ("text.to_html", vec![Value::from("# A title")]));
+    runtime.block_on(send(&*broker, large));
     while sent < all {
         let chunk = (sent..sent + CHUNK).map(call);
         runtime.block_on(send(&*broker, chunk));
@@ -47,11 +55,12 @@ fn a_long_run_over_all_plugins_keeps_memory_and_files_as_they_were() {
             let ended = ended(&redis.url(0));
             if ended >= sent { Ok(()) } else { Err(format!("{ended} of {sent}")) }
         });
+        looks.push(look(&worker));
         if early.is_none() && sent >= start {
-            early = Some((sent, look(&worker)));
+            early = Some((sent, middle(&looks)));
         }
     }
-    let (early, late) = (early.expect("it had a start"), look(&worker));
+    let (early, late) = (early.expect("it had a start"), middle(&looks));
     eprintln!(
         "resident KiB and open files: {:?} after {} tasks, {late:?} after {sent}",
         early.1, early.0
@@ -97,6 +106,14 @@ fn ended(broker: &str) -> u64 {
     let runs: u64 = tasks.filter_map(|task| task["runs"].as_u64()).sum();
     // One of each two hundred is of no plugin.
     runs + runs.div_ceil(199)
+}
+
+/// The middle one of the last looks, and the most files of them.
+fn middle(looks: &[(u64, usize)]) -> (u64, usize) {
+    let mut last = looks[looks.len().saturating_sub(LOOKS)..].to_vec();
+    last.sort_unstable();
+    let files = last.iter().map(|(_, files)| *files).max();
+    (last[last.len() / 2].0, files.unwrap_or(0))
 }
 
 /// Resident KiB and open files.

@@ -91,6 +91,11 @@ impl Scene {
         self.client.call(task, args)
     }
 
+    /// Bytes that the log has about this task; others write to it as well.
+    pub(crate) fn logged(&self, id: &str) -> usize {
+        self.log().lines().filter(|line| line.contains(id)).map(str::len).sum()
+    }
+
     /// Waits until the log says `end` of this task.
     #[track_caller]
     pub(crate) fn await_logged(&self, id: &str, end: &str) -> String {

@@ -20,6 +20,8 @@ pub(crate) struct Collector {
     pub(crate) queue: usize,
     /// Certificates to trust beside the system's.
     pub(crate) certificate: Option<PathBuf>,
+    /// The protocol that the environment asks for, if it is not the one we speak.
+    pub(crate) foreign_protocol: Option<String>,
 }
 
 /// The variables that are read here, besides those that the SDK reads by itself.
@@ -28,12 +30,17 @@ pub(super) const VARIABLES: &[&str] = &[
     "OTEL_TRACES_EXPORTER",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_PROTOCOL",
+    "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
     "OTEL_EXPORTER_OTLP_TIMEOUT",
     "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
     "OTEL_EXPORTER_OTLP_CERTIFICATE",
     "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE",
     "OTEL_BSP_MAX_QUEUE_SIZE",
 ];
+
+/// How spans are sent, as the variables name it.
+pub(crate) const PROTOCOL: &str = "http/protobuf";
 
 /// Where spans go on a collector's address.
 const PATH: &str = "/v1/traces";
@@ -76,6 +83,8 @@ pub(super) fn collector(own: Found, variables: &[(String, String)]) -> (Option<C
     let queue = number(variable("OTEL_BSP_MAX_QUEUE_SIZE")).filter(|queue| *queue > 0);
     let certificate =
         first(["OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"]);
+    let protocol = first(["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"]);
+    let foreign = protocol.map(str::trim).filter(|protocol| *protocol != PROTOCOL);
     let collector = Collector {
         url,
         ours: found.origin != Origin::Variable(of_traces.to_owned())
@@ -83,6 +92,7 @@ pub(super) fn collector(own: Found, variables: &[(String, String)]) -> (Option<C
         timeout: Duration::from_millis(number(timeout).unwrap_or(10_000)),
         queue: queue.and_then(|queue| usize::try_from(queue).ok()).unwrap_or(QUEUE),
         certificate: certificate.map(PathBuf::from),
+        foreign_protocol: foreign.map(str::to_owned),
     };
     (Some(collector), found)
 }

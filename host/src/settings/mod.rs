@@ -31,7 +31,9 @@ use umbel_worker::Hop;
 pub(crate) use self::beat::BeatEntry;
 pub(crate) use self::collector::Collector;
 #[cfg(feature = "opentelemetry")]
-pub(crate) use self::collector::{HELP as COLLECTOR_HELP, check as check_collector};
+pub(crate) use self::collector::{
+    HELP as COLLECTOR_HELP, PROTOCOL as TRACES_PROTOCOL, check as check_collector,
+};
 pub(crate) use self::file::nearest;
 pub(crate) use self::node::host_name;
 pub(crate) use self::plugins::PluginTable;

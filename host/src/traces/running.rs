@@ -14,7 +14,7 @@ use super::client::Client;
 use super::export::{self, Losses};
 use super::spans::Spans;
 use crate::fault::Fault;
-use crate::settings::{COLLECTOR_HELP, Collector, Settings, check_collector};
+use crate::settings::{COLLECTOR_HELP, Collector, Settings, TRACES_PROTOCOL, check_collector};
 
 /// How long the last spans may take to leave.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -33,6 +33,12 @@ impl Traces {
                 .help(COLLECTOR_HELP)
         };
         check_collector(&collector.url).map_err(|why| wrong(&why))?;
+        if let Some(protocol) = &collector.foreign_protocol {
+            tracing::warn!(
+                "traces leave as {TRACES_PROTOCOL}, not as {protocol} which the environment asks for: the \
+                 collector's port for HTTP is usually 4318"
+            );
+        }
         let losses = Arc::new(Losses::default());
         let client = Client::new(collector, Arc::clone(&losses))?;
         let exporter = SpanExporter::builder()

@@ -4,9 +4,9 @@ mod whoami;
 
 use std::time::Duration;
 
-use umbel_sdk::context;
+use umbel::context;
 
-umbel_sdk::plugin!({ world: "example:tasks/plugin", path: ["../../wit", "wit"] });
+umbel::plugin!({ world: "example:tasks/plugin", path: ["../../wit", "wit"] });
 
 struct Tasks;
 export!(Tasks);

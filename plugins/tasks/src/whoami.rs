@@ -1,8 +1,8 @@
 //! The request as one JSON object, for people and tests to look at.
 
 use serde::Serialize;
-use umbel_sdk::context::{self, Request};
-use umbel_sdk::json::{self, RawValue};
+use umbel::context::{self, Request};
+use umbel::json::{self, RawValue};
 
 /// As Celery's own `self.request`, with what is JSON already left as it is.
 #[derive(Serialize)]

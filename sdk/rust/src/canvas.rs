@@ -2,8 +2,8 @@
 //! [`tasks::apply`](crate::tasks::apply) and its neighbours take.
 //!
 //! ```
-//! # fn main() -> Result<(), umbel_sdk::Error> {
-//! use umbel_sdk::canvas::{chain, task};
+//! # fn main() -> Result<(), umbel::Error> {
+//! use umbel::canvas::{chain, task};
 //!
 //! // 2 + 3, then that + 10.
 //! let sums = chain([task("tasks.add", &(2, 3))?, task("tasks.add", &(10,))?]);
@@ -17,8 +17,8 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::Error;
 use crate::json::Value;
-use crate::types::Error;
 
 /// What is to be run: a task with arguments, a chain, a group or a chord.
 #[derive(Clone, Debug, PartialEq)]

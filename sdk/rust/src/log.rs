@@ -1,30 +1,54 @@
 //! Lines in the worker's log, marked there with the task's name and id.
 
-use crate::bindings::umbel::task::log as host;
+use std::fmt::Display;
 
-pub use host::Level;
+use serde::Serialize;
 
-/// Writes one line with details; `fields` is a JSON object, or empty for none.
-pub fn write(level: Level, message: &str, fields: &str) {
-    host::write(level, message, fields);
+use crate::{Result, host, json};
+
+/// How loud a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// For whoever looks for a fault.
+    Debug,
+    /// About the normal course.
+    Info,
+    /// About something given up.
+    Warning,
+    /// About something that somebody must look at.
+    Error,
+}
+
+/// Writes one line with details: a struct, a map, or anything else that is a JSON object.
+pub fn write(
+    level: Level,
+    message: impl Display,
+    fields: &(impl Serialize + ?Sized),
+) -> Result<()> {
+    host::log::write(level, &message.to_string(), &json::to(fields)?);
+    Ok(())
 }
 
 /// Writes a line for whoever looks for a fault.
-pub fn debug(message: &str) {
-    write(Level::Debug, message, "");
+pub fn debug(message: impl Display) {
+    line(Level::Debug, &message);
 }
 
 /// Writes a line about the normal course.
-pub fn info(message: &str) {
-    write(Level::Info, message, "");
+pub fn info(message: impl Display) {
+    line(Level::Info, &message);
 }
 
 /// Writes a line about something given up.
-pub fn warning(message: &str) {
-    write(Level::Warning, message, "");
+pub fn warning(message: impl Display) {
+    line(Level::Warning, &message);
 }
 
 /// Writes a line about something that somebody must look at.
-pub fn error(message: &str) {
-    write(Level::Error, message, "");
+pub fn error(message: impl Display) {
+    line(Level::Error, &message);
+}
+
+fn line(level: Level, message: &dyn Display) {
+    host::log::write(level, &message.to_string(), "");
 }

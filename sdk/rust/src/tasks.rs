@@ -1,85 +1,125 @@
 //! Sends tasks from inside a task. The plugin needs a grant that names them,
-//! `allow = { submit = ["images.*"] }` in its table of the worker's configuration.
+//! `allow = { submit = ["mail.*"] }` in its table of the worker's configuration.
 //!
-//! ```no_run
+//! ```
 //! use std::time::Duration;
-//! use umbel_sdk::{Error, tasks};
+//! use umbel::tasks;
 //!
-//! fn announce(customer: &str) -> Result<String, Error> {
+//! fn announce(customer: &str) -> umbel::Result<String> {
+//!     tasks::submit("crm.note", &(customer, "signed up"))?;
 //!     let later = tasks::options().queue("mail").countdown(Duration::from_secs(60));
-//!     let id = tasks::submit_with("mail.welcome", &format!("[{customer:?}]"), "", &later)?;
+//!     let id = tasks::submit_with("mail.welcome", &[customer], &(), &later)?;
 //!     Ok(id)
 //! }
+//! # announce("ada").unwrap();
 //! ```
 
+use std::fmt::{self, Display};
 use std::time::Duration;
 
-use crate::bindings::umbel::task::tasks as host;
-use crate::types::{Error, Json};
+use serde::Serialize;
 
-pub use host::{Options, SubmitError};
+use crate::host;
+use crate::json::{self, Value};
 
-/// Sends a task and gives its id. `args` is a JSON array, or empty for none.
-pub fn submit(name: &str, args: &str) -> Result<String, SubmitError> {
-    submit_with(name, args, "", &options())
+/// How a task is sent. Nothing set: as tasks of its name usually are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// The queue it goes to.
+    pub queue: Option<String>,
+    /// Milliseconds to wait before it may run.
+    pub countdown_ms: Option<u64>,
+    /// Milliseconds from now after which it must not start any more.
+    pub expires_ms: Option<u64>,
+    /// Its priority; what the numbers mean is up to the broker.
+    pub priority: Option<u8>,
+    /// Its hard time limit in milliseconds.
+    pub time_limit_ms: Option<u64>,
+    /// Its soft time limit in milliseconds.
+    pub soft_time_limit_ms: Option<u64>,
+    /// True: its result is not stored.
+    pub ignore_result: Option<bool>,
+    /// Headers of the sender's own, a JSON object.
+    pub headers: Option<String>,
 }
 
-/// Sends a task in a way of its own and gives its id. `args` is a JSON array and `kwargs` a JSON
-/// object, or empty for none.
+/// Why nothing was sent. Each case says in one line what it refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SubmitError {
+    /// The plugin's grant does not have this name.
+    Denied(String),
+    /// This run has sent as many tasks as it may, or as many bytes.
+    TooMany(String),
+    /// Tasks that send tasks that send tasks: one more would be one too many.
+    TooDeep(String),
+    /// What was given makes no sense: no JSON, no signature, no such chord.
+    Invalid(String),
+}
+
+/// Sends a task and gives its id. The arguments are a tuple, a list, or anything else that is a JSON
+/// array; `()` for none.
+pub fn submit(name: &str, args: &(impl Serialize + ?Sized)) -> Result<String, SubmitError> {
+    submit_with(name, args, &(), &options())
+}
+
+/// Sends a task in a way of its own and gives its id. Keyword arguments are a struct, a map, or
+/// anything else that is a JSON object; `()` for none.
 pub fn submit_with(
     name: &str,
-    args: &str,
-    kwargs: &str,
+    args: &(impl Serialize + ?Sized),
+    kwargs: &(impl Serialize + ?Sized),
     options: &Options,
 ) -> Result<String, SubmitError> {
-    host::submit(name, args, kwargs, options)
+    host::tasks::submit(name, &text(args)?, &text(kwargs)?, options)
 }
 
-/// Sends a canvas: a signature in Celery's own form, as [`canvas`](crate::canvas) makes them. `args`,
-/// a JSON array or empty for none, goes before the arguments of its own. Gives Celery's
-/// `AsyncResult.as_tuple`, `[[id, parent], children]`.
-pub fn apply(signature: &str, args: &str) -> Result<Json, SubmitError> {
-    host::apply(signature, args)
+/// Sends a canvas: a [`Signature`](crate::canvas::Signature), or its JSON text in Celery's own form.
+/// `args` go before the arguments of its own, `()` for none. Gives Celery's `AsyncResult.as_tuple`,
+/// `[[id, parent], children]`.
+pub fn apply(
+    signature: impl Display,
+    args: &(impl Serialize + ?Sized),
+) -> Result<Value, SubmitError> {
+    value(host::tasks::apply(&signature.to_string(), &text(args)?))
 }
 
-/// Puts a canvas in this task's place, once the task returns [`Error::Ignore`]:
+/// Puts a canvas in this task's place, once the task returns [`Error::Ignore`](crate::Error::Ignore):
 ///
-/// ```no_run
-/// use umbel_sdk::{Error, canvas, tasks};
+/// ```
+/// use umbel::{Error, canvas, tasks};
 ///
-/// fn hand_over(x: i64) -> Result<i64, Error> {
-///     tasks::replace(&canvas::task("tasks.add", &(x, 1))?.to_string())?;
+/// fn hand_over(x: i64) -> umbel::Result<i64> {
+///     tasks::replace(canvas::task("tasks.add", &(x, 1))?)?;
 ///     Err(Error::Ignore)
 /// }
+/// # assert_eq!(hand_over(1), Err(Error::Ignore));
 /// ```
-pub fn replace(signature: &str) -> Result<(), SubmitError> {
-    host::replace(signature)
+pub fn replace(signature: impl Display) -> Result<(), SubmitError> {
+    host::tasks::replace(&signature.to_string())
 }
 
 /// Adds a task or a canvas to the chord whose header this task is in; gives its result as [`apply`]
 /// does.
-pub fn add_to_chord(signature: &str) -> Result<Json, SubmitError> {
-    host::add_to_chord(signature)
+pub fn add_to_chord(signature: impl Display) -> Result<Value, SubmitError> {
+    value(host::tasks::add_to_chord(&signature.to_string()))
+}
+
+/// The JSON text of arguments; none of null, which is what `()` is.
+fn text(args: &(impl Serialize + ?Sized)) -> Result<String, SubmitError> {
+    match serde_json::to_string(args) {
+        Ok(text) if text == "null" => Ok(String::new()),
+        Ok(text) => Ok(text),
+        Err(error) => Err(SubmitError::Invalid(error.to_string())),
+    }
+}
+
+fn value(answer: Result<String, SubmitError>) -> Result<Value, SubmitError> {
+    json::from(&answer?).map_err(|error| SubmitError::Invalid(error.message().to_string()))
 }
 
 /// Nothing out of the ordinary; the methods change one thing each.
 pub fn options() -> Options {
     Options::default()
-}
-
-impl Default for Options {
-    fn default() -> Options {
-        Options {
-            queue: None,
-            countdown_ms: None,
-            expires_ms: None,
-            priority: None,
-            time_limit_ms: None,
-            soft_time_limit_ms: None,
-            ignore_result: None,
-            headers: None,
-        }
-    }
 }
 
 impl Options {
@@ -119,7 +159,7 @@ impl Options {
     }
 
     /// Has these headers beside Celery's, a JSON object.
-    pub fn headers(self, headers: impl Into<Json>) -> Options {
+    pub fn headers(self, headers: impl Into<String>) -> Options {
         Options { headers: Some(headers.into()), ..self }
     }
 }
@@ -138,17 +178,22 @@ impl SubmitError {
             | SubmitError::Invalid(what) => what,
         }
     }
-}
 
-/// With `?`, what was not sent fails the task: as a `PermissionError` if the grant does not have it,
-/// as a `ValueError` if it made no sense, as a `RuntimeError` if it was too much.
-impl From<SubmitError> for Error {
-    fn from(error: SubmitError) -> Error {
-        let kind = match error {
+    /// The exception that it is in Python's words: a `PermissionError` if the grant does not have it,
+    /// a `ValueError` if it made no sense, a `RuntimeError` if it was too much.
+    pub fn kind(&self) -> &'static str {
+        match self {
             SubmitError::Denied(_) => "PermissionError",
             SubmitError::Invalid(_) => "ValueError",
             SubmitError::TooMany(_) | SubmitError::TooDeep(_) => "RuntimeError",
-        };
-        Error::failed(kind, error.message())
+        }
     }
 }
+
+impl Display for SubmitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.message())
+    }
+}
+
+impl std::error::Error for SubmitError {}

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustix::process::nice;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -136,6 +137,8 @@ impl Flavour {
         let target = Target { stack: config.ceiling.stack, metered };
         let mut settings = compiling(&target);
         settings.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(config)));
+        // Else a stack that once was deep would stay resident for good.
+        settings.async_stack_zeroing(true);
         let engine = wasmtime::Engine::new(&settings).map_err(size)?;
         let cache = match &config.cache {
             Some(folder) => {
@@ -225,6 +228,10 @@ fn guest_runtime(threads: usize) -> std::io::Result<Runtime> {
         .thread_name_fn(move || format!("umbel-guest-{}", number.fetch_add(1, Ordering::Relaxed)))
         .enable_time()
         .enable_io()
+        .on_thread_start(|| {
+            // Refused, guests compete with everything else as equals: slower answers, no harm.
+            let _ = nice(GUEST_NICENESS);
+        })
         .event_interval(7)
         // A new run must not wait behind guests that never end: they are in the local queue.
         .global_queue_interval(1)
@@ -258,6 +265,9 @@ pub(crate) fn compiling(target: &Target) -> Config {
         .native_unwind_info(false);
     settings
 }
+
+/// How much guests stand back behind the worker's own threads, and behind a broker on the same machine.
+const GUEST_NICENESS: i32 = 5;
 
 /// Bytes of stack for host calls.
 const HOST_STACK: usize = 1 << 20;
@@ -294,6 +304,7 @@ fn pool(config: &EngineConfig) -> PoolingAllocationConfig {
         .max_unused_warm_slots(warm)
         .linear_memory_keep_resident(KEEP_MEMORY)
         .table_keep_resident(KEEP_TABLE)
+        .async_stack_keep_resident(KEEP_STACK)
         .pagemap_scan(Enabled::Auto);
     pool
 }
@@ -301,6 +312,9 @@ fn pool(config: &EngineConfig) -> PoolingAllocationConfig {
 /// Bytes of a memory that are wiped by copying rather than by giving the pages back: cheaper for
 /// small guests, and no more than this stays resident for each warm slot.
 const KEEP_MEMORY: usize = 512 << 10;
+
+/// The same for a stack, from its beginning: an ordinary call goes no deeper, one that recurses without end does.
+const KEEP_STACK: usize = 32 << 10;
 
 /// The same for a table.
 const KEEP_TABLE: usize = 64 << 10;

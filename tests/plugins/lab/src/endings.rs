@@ -1,6 +1,6 @@
 //! Tasks that do not simply succeed.
 
-use umbel_sdk::{Error, Failure, Retry, context};
+use umbel::{Error, Failure, Retry, context};
 
 use crate::exports::test::lab::endings::Guest;
 use crate::{Lab, request, witness};

@@ -6,12 +6,12 @@ mod services;
 mod time;
 mod values;
 
-umbel_sdk::plugin!({ world: "test:lab/plugin", path: ["../../../wit", "wit"] });
+umbel::plugin!({ world: "test:lab/plugin", path: ["../../../wit", "wit"] });
 
 struct Lab;
 export!(Lab);
 
 /// Makes something visible to the case that waits for it, whatever becomes of the result.
 fn witness(key: &str, value: &str) {
-    umbel_sdk::log::info(&format!("witness {key} {value} ;"));
+    umbel::log::info(&format!("witness {key} {value} ;"));
 }

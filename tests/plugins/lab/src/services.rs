@@ -1,7 +1,7 @@
 //! Tasks that use what the worker offers, and error callbacks.
 
-use umbel_sdk::json::{self, Value};
-use umbel_sdk::{Error, progress, tasks};
+use umbel::json::{self, Value};
+use umbel::{Error, progress, tasks};
 
 use crate::exports::test::lab::services::Guest;
 use crate::{Lab, request, time, witness};
@@ -12,26 +12,28 @@ impl Guest for Lab {
     }
 
     fn progress(state: String, meta: String, seconds: f64) -> String {
-        progress::update(&state, &meta);
+        let meta = json::raw(&meta).expect("the worker gives JSON");
+        progress::update(&state, meta).expect("JSON is JSON");
         time::wait(seconds);
         "done".to_owned()
     }
 
     fn submit(name: String, args: String, keywords: String) -> Result<String, Error> {
-        Ok(tasks::submit_with(&name, &args, &keywords, &tasks::options())?)
+        let (args, keywords) = (json::raw(&args)?, json::raw(&keywords)?);
+        Ok(tasks::submit_with(&name, args, keywords, &tasks::options())?)
     }
 
     fn apply(signature: String, args: String) -> Result<String, Error> {
-        Ok(tasks::apply(&signature, &args)?)
+        Ok(tasks::apply(signature, json::raw(&args)?)?.to_string())
     }
 
     fn replace(signature: String) -> Result<String, Error> {
-        tasks::replace(&signature)?;
+        tasks::replace(signature)?;
         Err(Error::Ignore)
     }
 
     fn enlarge(value: String, signature: String) -> Result<String, Error> {
-        tasks::add_to_chord(&signature)?;
+        tasks::add_to_chord(signature)?;
         Ok(value)
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use umbel_sdk::context;
+use umbel::context;
 
 use crate::exports::test::lab::time::Guest;
 use crate::{Lab, witness};

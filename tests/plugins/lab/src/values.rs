@@ -1,6 +1,6 @@
 //! Tasks that work with what they are given.
 
-use umbel_sdk::json::{self, RawValue};
+use umbel::json::{self, RawValue};
 
 use crate::exports::test::lab::values::Guest;
 use crate::{Lab, witness};

@@ -121,7 +121,7 @@ pub(crate) async fn timed(task: &LoadedTask, args: &str) -> (Outcome, Duration) 
 }
 
 /// How much later than its limit a run may end on a busy machine.
-pub(crate) const SLACK: Duration = Duration::from_millis(300);
+pub(crate) const SLACK: Duration = Duration::from_millis(1500);
 
 /// A module with an allocator and `echo`, which gives back a list or a text, lifted for a type.
 /// `types` are component-level definitions that `ty` may name.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use umbel_harness::eventually::{PATIENCE, eventually};
 use umbel_harness::rabbitmq::RabbitMq;
 use umbel_protocol::message::Route;
 use umbel_transport::address::Address;
@@ -212,6 +213,17 @@ async fn a_line_that_is_dead_without_a_word_is_noticed() {
     ack(delivery).await;
 }
 
+/// Returns once every connection of the node's knows that nothing more is taken.
+fn out_of_memory(node: &RabbitMq) {
+    node.evaluate("vm_memory_monitor:set_vm_memory_high_watermark(0.0).");
+    let known = "lists:all(fun(C) -> [{state, running}] =/= rabbit_reader:info(C, [state]) end, \
+                 rabbit_networking:local_connections()).";
+    eventually("the connections are blocked", PATIENCE, || match node.evaluate(known) {
+        answer if answer == "true" => Ok(()),
+        answer => Err(answer),
+    });
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_short_of_memory_delays_publishing_alone() {
     let node = blocking(RabbitMq::start).await;
@@ -219,7 +231,7 @@ async fn a_server_short_of_memory_delays_publishing_alone() {
     let mut consumer = consume(&broker, &["q"], 1).await;
     publish_numbers(&broker, "q", 3).await;
     let node = blocking(move || {
-        node.evaluate("vm_memory_monitor:set_vm_memory_high_watermark(0.0).");
+        out_of_memory(&node);
         node
     })
     .await;
@@ -250,7 +262,7 @@ async fn closing_does_not_wait_for_a_server_short_of_memory() {
     let broker = Arc::new(AmqpBroker::connect(address, options).await.unwrap());
     publish(&broker, "q", "x").await;
     let _node = blocking(move || {
-        node.evaluate("vm_memory_monitor:set_vm_memory_high_watermark(0.0).");
+        out_of_memory(&node);
         node
     })
     .await;

