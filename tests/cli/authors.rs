@@ -52,6 +52,7 @@ fn an_import_that_is_nearly_right_is_told_what_was_meant() {
         ("wasi:filesytem/preopens@0.2.0", "did you mean `wasi:filesystem/preopens@0.2.12`"),
         ("wasi:http/types@1.2.0", "this worker has `wasi:http/types@0.2.12`"),
         ("wasi:io/poll", "names no version"),
+        ("wasi:clocks/monotonic-clock@0.3.0-rc-1", "`wasi:clocks/monotonic-clock@0.3.0`"),
     ] {
         write(folder.path(), "near.wasm", &format!("(component (import \"{import}\" (instance)))"));
         umbel(folder.path(), &["check", "plugins/near.wasm"]).refused(1, &[import, "help: ", help]);

@@ -31,6 +31,7 @@ mod tally;
 mod ticker;
 mod trust;
 mod value;
+mod wasi3;
 
 pub use catalog::{Catalog, CatalogError, Share, Versions};
 pub use ceiling::{Ceiling, Start};

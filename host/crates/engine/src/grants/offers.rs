@@ -70,6 +70,14 @@ pub(super) const OFFERS: &[Offer] = &[
     offer("wasi:sockets", "0.2.12", TCP, Empty(&["sockets"])),
     offer("wasi:sockets", "0.2.12", &["udp", "udp-create-socket"], Empty(&[])),
     offer("wasi:http", "0.2.12", &["types", "outgoing-handler"], HTTP),
+    offer("wasi:cli", "0.3.0", &["types", "exit", "stdin", "stdout", "stderr"], Everybody),
+    offer("wasi:cli", "0.3.0", &["environment"], Empty(&["env"])),
+    offer("wasi:cli", "0.3.0", TERMINALS, Everybody),
+    offer("wasi:clocks", "0.3.0", &["types", "monotonic-clock", "system-clock"], Everybody),
+    offer("wasi:filesystem", "0.3.0", FILES, Empty(&["dirs"])),
+    offer("wasi:random", "0.3.0", &["random", "insecure", "insecure-seed"], Everybody),
+    offer("wasi:sockets", "0.3.0", &["types", "ip-name-lookup"], Empty(&[])),
+    offer("wasi:http", "0.3.0", &["types", "client"], HTTP),
     offer("wasi:keyvalue", "0.2.0-draft", &["store", "atomics", "batch"], KEYVALUE),
     offer("wasi:config", "0.2.0-rc.1", &["store"], CONFIG),
 ];
@@ -111,7 +119,8 @@ impl Offer {
             };
         }
         let track = self.version.rfind('.').map_or(self.version, |dot| &self.version[..=dot]);
-        version.starts_with(track)
+        // A draft of 0.3.0 is another interface than 0.3.0; of 0.2 there are none any more.
+        version.starts_with(track) && !(track == "0.3." && version.contains('-'))
     }
 
     fn names(&self) -> impl Iterator<Item = String> {
@@ -149,11 +158,9 @@ pub(super) fn instead(import: &str) -> String {
     let every: Vec<String> = OFFERS.iter().flat_map(Offer::names).collect();
     match nearest(import, &every) {
         Some(near) => format!("did you mean `{near}` by `{import}`?"),
-        None => {
-            "no plugin may import anything but WASI 0.2 and `umbel:task`; build it without the \
-                 others"
-                .to_owned()
-        }
+        None => "no plugin may import anything but WASI 0.2, WASI 0.3 and `umbel:task`; build it \
+                 without the others"
+            .to_owned(),
     }
 }
 
@@ -189,9 +196,14 @@ mod tests {
         };
         check("wasi:clocks/monotonic-clock@0.2.0", Some(Everybody));
         check("wasi:clocks/monotonic-clock@0.2.99", Some(Everybody));
+        check("wasi:clocks/monotonic-clock@0.3.0", Some(Everybody));
+        check("wasi:clocks/monotonic-clock@0.3.0-rc-2025-09-16", None);
+        check("wasi:clocks/wall-clock@0.3.0", None);
         check("wasi:clocks/monotonic-clock@1.0.0", None);
         check("wasi:clocks/monotonic-clock", None);
+        check("wasi:http/client@0.3.0", Some(HTTP));
         check("wasi:http/outgoing-handler@0.2.6", Some(HTTP));
+        check("wasi:http/outgoing-handler@0.3.0", None);
         check("wasi:keyvalue/store@0.2.0-draft2", Some(KEYVALUE));
         check("wasi:config/store@0.2.0-rc.1", Some(CONFIG));
         check("umbel:task/tasks@0.1.0", Some(SUBMIT));
@@ -206,14 +218,18 @@ mod tests {
             assert!(text.contains(part), "no `{part}` in: {text}");
         };
         check("wasi:filesystem/type@0.2.6", "did you mean `wasi:filesystem/types@0.2.12`");
-        check("wasi:filesytem/types@0.2.6", "did you mean `wasi:filesystem/types@0.2.12`");
+        check("wasi:filesytem/types@0.3.0", "did you mean `wasi:filesystem/types@0.3.0`");
         check(
             "wasi:http/outgoing-handler@1.0.0",
             "this worker has `wasi:http/outgoing-handler@0.2.12`",
         );
         check("wasi:io/poll", "names no version");
+        check(
+            "wasi:random/random@0.3.0-rc-1",
+            "`wasi:random/random@0.2.12` and `wasi:random/random@0.3.0`",
+        );
         check("wasi:http/incoming-handler@0.2.0", "of wasi:http this worker has");
-        check("acme:vault/doors@1.0.0", "WASI 0.2 and `umbel:task`");
+        check("acme:vault/doors@1.0.0", "WASI 0.2, WASI 0.3 and `umbel:task`");
         check("open", "bare function");
     }
 }
