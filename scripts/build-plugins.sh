@@ -14,7 +14,7 @@ mkdir -p "$out/granted"
 # folder NAME: where its component goes.
 folder() {
     case $1 in
-        flow) echo "$out/granted" ;;
+        flow | probe) echo "$out/granted" ;;
         *) echo "$out" ;;
     esac
 }
@@ -87,4 +87,5 @@ plugin data build_data
 plugin images build_rust images
 plugin rogue build_rust rogue
 plugin flow build_rust flow
+plugin probe build_rust probe
 jobs_end || die "not all plugins could be built"

@@ -1,6 +1,7 @@
 //! What the built binary says and how it ends: one clear message for each mistake, no password in
 //! any, documented exit codes.
 
+mod authors;
 mod beat;
 mod brokers;
 mod calls;

@@ -95,8 +95,13 @@ fn a_missing_folder_and_a_missing_file_are_named() {
 fn check_and_tasks_show_what_there_is() {
     let folder = folder("[plugins.tasks]\nlimits = { time = '7s' }\n");
     put(folder.path(), "tasks", "tasks");
-    umbel(folder.path(), &["check", "plugins/tasks.wasm"])
-        .said(&["tasks.add(x: int, y: int) -> int   7s 256MiB", "imports umbel:task/context"]);
+    umbel(folder.path(), &["check", "plugins/tasks.wasm"]).said(&[
+        "tasks.add(x: int, y: int) -> int   7s 256MiB",
+        "      add: func(x: s64, y: s64) -> s64",
+        // One line for what a package offers under the same conditions.
+        "imports umbel:task@0.1.0 ",
+        "imports wasi:cli@0.2.6 environment   nothing there without `env`",
+    ]);
     umbel(folder.path(), &["tasks"]).said(&["tasks.add(x: int, y: int) -> int", "tasks.whoami()"]);
     let ended = umbel(folder.path(), &["tasks", "--json"]);
     let tasks: serde_json::Value = serde_json::from_str(&ended.text).expect("JSON");

@@ -7,6 +7,7 @@ mod granted;
 mod keeping;
 mod memory;
 mod neighbours;
+mod probing;
 mod scene;
 mod sending;
 mod surroundings;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
-use umbel_engine::{LoadError, LoadedTask, Plugin};
+use umbel_engine::{LoadError, LoadedTask, Needs, Plugin};
 use umbel_task::policy::{Acks, TaskPolicy};
 use umbel_task::runner::Task;
 
@@ -61,7 +61,7 @@ pub(super) fn run(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> 
     Ok(if problems.is_empty() { ExitCode::SUCCESS } else { Code::Failure.into() })
 }
 
-/// A plugin for people.
+/// A plugin for people. What all its tasks have in common is said once, after them.
 pub(super) fn describe(file: &str, plugin: &Plugin) -> String {
     let cached = if plugin.from_cache { "compiled code from the cache" } else { "compiled now" };
     let count = match plugin.tasks.len() {
@@ -69,18 +69,21 @@ pub(super) fn describe(file: &str, plugin: &Plugin) -> String {
         1 => "1 task".to_owned(),
         several => format!("{several} tasks"),
     };
-    let mut text = format!("{file}: plugin {}, {count}, {cached}\n", plugin.version);
-    for task in &plugin.tasks {
+    let (version, size) = (&plugin.version, about_size(plugin.size));
+    let mut text = format!("{file}: plugin {version}, {count}, {size}, {cached}\n");
+    let starts = Shared::of(plugin.tasks.iter().map(|task| start_text(task)));
+    let limits = Shared::of(plugin.tasks.iter().map(|task| bill::limits_line(task.policy())));
+    for (at, task) in plugin.tasks.iter().enumerate() {
         text += &task_text(task, "  ");
-        text += &format!("      starts with {}\n", start_text(task));
-        text += &format!("      limits {}\n", bill::limits_line(task.policy()));
+        text += &starts.own(at, "      starts with ");
+        text += &limits.own(at, "      limits ");
     }
+    text += &starts.common("  starts with ");
+    text += &limits.common("  limits ");
     for (function, why) in &plugin.skipped {
         text += &format!("  not a task: {function}: {why}\n");
     }
-    for import in &plugin.imports {
-        text += &format!("  imports {import}\n");
-    }
+    text += &imports_text(&plugin.needs);
     let grants = plugin.tasks.first().map(|task| task.grants().to_string()).unwrap_or_default();
     for grant in grants.split_whitespace() {
         text += &format!("  granted {grant}\n");
@@ -88,10 +91,78 @@ pub(super) fn describe(file: &str, plugin: &Plugin) -> String {
     text.trim_end().to_owned()
 }
 
+/// Lines, one for each task, that may all be the same.
+enum Shared {
+    One(String),
+    Each(Vec<String>),
+}
+
+impl Shared {
+    fn of(lines: impl Iterator<Item = String>) -> Self {
+        let mut lines: Vec<String> = lines.collect();
+        match lines.split_first() {
+            Some((first, rest)) if rest.iter().all(|line| line == first) => {
+                Self::One(lines.swap_remove(0))
+            }
+            _ => Self::Each(lines),
+        }
+    }
+
+    fn own(&self, at: usize, head: &str) -> String {
+        match self {
+            Self::One(_) => String::new(),
+            Self::Each(lines) => format!("{head}{}\n", lines[at]),
+        }
+    }
+
+    fn common(&self, head: &str) -> String {
+        match self {
+            Self::One(line) => format!("{head}{line}\n"),
+            Self::Each(_) => String::new(),
+        }
+    }
+}
+
+/// One line for the interfaces of a package that need the same grants.
+fn imports_text(needs: &[Needs]) -> String {
+    let mut lines: Vec<(String, String, Vec<&str>)> = Vec::new();
+    for need in needs {
+        let (name, version) = need.import.split_once('@').unwrap_or((need.import.as_str(), ""));
+        let (package, interface) = name.split_once('/').unwrap_or((name, ""));
+        let package = match version {
+            "" => package.to_owned(),
+            version => format!("{package}@{version}"),
+        };
+        let grant = grant_text(need);
+        match lines.iter_mut().find(|line| line.0 == package && line.1 == grant) {
+            Some((_, _, interfaces)) => interfaces.push(interface),
+            None => lines.push((package, grant, vec![interface])),
+        }
+    }
+    let line = |(package, grant, interfaces): &(String, String, Vec<&str>)| {
+        let line = format!("  imports {package} {}{grant}", interfaces.join(", "));
+        format!("{}\n", line.trim_end())
+    };
+    lines.iter().map(line).collect()
+}
+
+/// What an operator has to do with an import, if anything.
+fn grant_text(need: &Needs) -> String {
+    match (need.granted, need.grants) {
+        (Some(key), _) => format!("   granted by `{key}`"),
+        (None, []) => String::new(),
+        (None, keys) => {
+            let keys: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
+            format!("   nothing there without {}", keys.join(" or "))
+        }
+    }
+}
+
 pub(super) fn task_text(task: &LoadedTask, indent: &str) -> String {
     let signature = task.signature();
     let (limits, version) = (limits(task), task.version());
     let mut text = format!("{indent}{signature}   {limits}   {version}\n");
+    text += &format!("{indent}    {}\n", signature.wit());
     for line in signature.docs.lines().filter(|line| !line.trim().is_empty()) {
         text += &format!("{indent}    {}\n", line.trim());
     }
@@ -131,6 +202,12 @@ pub(super) fn plugin_json(file: &str, plugin: &Plugin) -> Value {
             "why": why,
         })).collect::<Vec<_>>(),
         "imports": plugin.imports,
+        "size": plugin.size,
+        "needs": plugin.needs.iter().map(|need| json!({
+            "import": need.import,
+            "grants": need.grants,
+            "granted": need.granted,
+        })).collect::<Vec<_>>(),
     })
 }
 
@@ -149,6 +226,8 @@ pub(super) fn task_json(task: &LoadedTask) -> Value {
         "name": signature.name.as_str(),
         "signature": signature.to_string(),
         "function": signature.function,
+        "wit": signature.wit(),
+        "async": signature.is_async,
         "plugin": task.version().to_string(),
         "digest": task.version().digest.as_ref(),
         "docs": signature.docs,

@@ -1,13 +1,13 @@
-//! `umbel invoke`: one run without a broker, with its bill.
+//! `umbel invoke`: one run without a broker, or many of them, with its bill.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
-use umbel_engine::{LoadedTask, Plugin};
+use umbel_engine::{LoadedTask, Plugin, PluginSource, Profiler};
 use umbel_protocol::canvas::{names, result_tuple};
 use umbel_task::call::Call;
 use umbel_task::outcome::{Ended, Failure, Kind, Limit, Outcome, Traceback};
@@ -16,11 +16,12 @@ use umbel_task::runner::{Level, LogLine, Outbox, OutboxError, Source, Submission
 use umbel_value::Value;
 
 use super::arguments::{self, Arguments};
+use super::times::Times;
 use super::{bill, render};
 use crate::fault::{Code, Fault};
 use crate::out::Progress;
 use crate::settings::units::{show_duration, show_size};
-use crate::settings::{Settings, nearest, variable};
+use crate::settings::{Changes, Settings, nearest, variable};
 use crate::{compiling, loading, out, privileges};
 
 #[derive(Debug, clap::Args)]
@@ -43,6 +44,21 @@ pub(crate) struct Args {
     /// Write the result here: bytes and text as they are, anything else as JSON
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+
+    /// Run it so many times, or until it fails, and print how long that took: p50, p90, p99 and the
+    /// longest
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    repeat: Option<u32>,
+
+    /// Set a limit of this run, whatever the configuration says: a key of [limits] and its value,
+    /// memory=64MiB; may be given several times
+    #[arg(long, value_name = "NAME=VALUE")]
+    limit: Vec<String>,
+
+    /// Write where the task's CPU time goes, by its own functions, to this file (RUN.cpuprofile); to
+    /// look at it, open https://profiler.firefox.com and drop the file there
+    #[arg(long, value_name = "FILE")]
+    profile: Option<PathBuf>,
 }
 
 /// Runs it and prints result and bill.
@@ -50,7 +66,9 @@ pub(super) fn run(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> 
     super::quiet_log(settings);
     let Arguments { args: positional, kwargs } =
         arguments::read(&args.args, args.kwargs.as_deref())?;
-    let sources = [loading::source(settings, &args.file)];
+    let mut source = loading::source(settings, &args.file);
+    override_limits(&mut source, &Changes::limits(&args.limit)?);
+    let sources = [source];
     let cache = privileges::cache_folder(settings.cache.as_deref(), None, &variable)?;
     let engine = loading::engine(&sources, 1, cache, compiling::start(settings.compile)?)?;
     let plugin = match loading::load(&engine, &sources).pop() {
@@ -68,11 +86,19 @@ pub(super) fn run(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> 
         id,
         ..Call::default()
     };
-    let runtime = super::small_runtime()?;
-    let ended = runtime.block_on(run_once(Arc::clone(&task), call))?;
+    let profiler = args.profile.is_some().then(|| Arc::new(task.profiler()));
+    let (ended, times) = run_often(&task, &call, args.repeat.unwrap_or(1), profiler.as_ref())?;
     engine.close();
+    if let Some((path, profiler)) = args.profile.as_deref().zip(profiler) {
+        keep(&profiler, path)?;
+    }
+    let times = args.repeat.is_some().then_some(times);
     if settings.json {
-        out::json(&report(&task, &ended))?;
+        let mut report = report(&task, &ended);
+        if let Some(times) = times {
+            report["repeat"] = times.json();
+        }
+        out::json(&report)?;
         return Ok(exit(&ended.outcome));
     }
     match &ended.outcome {
@@ -80,15 +106,62 @@ pub(super) fn run(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> 
         other => out::note(&explain(other)),
     }
     out::note(&bill::text(&ended.cost, task.policy()));
+    if let Some(times) = times {
+        out::note(&times.text());
+    }
     Ok(exit(&ended.outcome))
 }
 
-async fn run_once(task: Arc<LoadedTask>, call: Call) -> anyhow::Result<Ended> {
+/// Runs it so many times, or until it fails once; gives the last end.
+fn run_often(
+    task: &Arc<LoadedTask>,
+    call: &Call,
+    repeat: u32,
+    profiler: Option<&Arc<Profiler>>,
+) -> anyhow::Result<(Ended, Times)> {
+    let runtime = super::small_runtime()?;
+    let mut times = Times::default();
+    loop {
+        let again = times.runs() > 0;
+        let run = run_once(Arc::clone(task), call.clone(), again, profiler.cloned());
+        let ended = runtime.block_on(run)?;
+        times.add(&ended.cost);
+        if times.runs() >= repeat as usize || !is_success(&ended.outcome) {
+            return Ok((ended, times));
+        }
+    }
+}
+
+/// Puts limits from the command line in the place of those that all its tasks have.
+fn override_limits(source: &mut PluginSource, limits: &Changes) {
+    let own = source.tasks.iter_mut().map(|(_, policy)| policy);
+    for policy in own.chain([&mut source.policy]) {
+        *policy = limits.over(policy);
+    }
+}
+
+/// Writes the profile to its file.
+fn keep(profiler: &Profiler, path: &Path) -> anyhow::Result<()> {
+    std::fs::write(path, profiler.json().to_string())
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    let path = path.display();
+    out::note(&format!("profile: {path}; open https://profiler.firefox.com and drop it there"));
+    Ok(())
+}
+
+/// `again`: what the task says was said before.
+async fn run_once(
+    task: Arc<LoadedTask>,
+    call: Call,
+    again: bool,
+    profiler: Option<Arc<Profiler>>,
+) -> anyhow::Result<Ended> {
     let stop = CancellationToken::new();
     let mut progress = Progress::new();
     let name = call.name.clone();
-    let console = Console { submit: task.policy().handling.submit.clone() };
-    let mut running = std::pin::pin!(task.run(call, Arc::new(console), stop.clone()));
+    let console = Console { submit: task.policy().handling.submit.clone(), silent: again };
+    let running = task.run_profiled(call, Arc::new(console), stop.clone(), profiler);
+    let mut running = std::pin::pin!(running);
     let mut ticks = tokio::time::interval(Progress::TICK);
     ticks.tick().await;
     loop {
@@ -130,11 +203,12 @@ fn find(plugin: &Plugin, wanted: &str) -> Result<Arc<LoadedTask>, Fault> {
     })
 }
 
+fn is_success(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Done(_) | Outcome::Ignored)
+}
+
 fn exit(outcome: &Outcome) -> ExitCode {
-    match outcome {
-        Outcome::Done(_) | Outcome::Ignored => ExitCode::SUCCESS,
-        _ => Code::Failure.into(),
-    }
+    if is_success(outcome) { ExitCode::SUCCESS } else { Code::Failure.into() }
 }
 
 /// An ending that is no value, as Python would print it.
@@ -212,9 +286,16 @@ fn report(task: &LoadedTask, ended: &Ended) -> serde_json::Value {
 /// a worker would.
 struct Console {
     submit: Submit,
+    silent: bool,
 }
 
 impl Console {
+    fn note(&self, text: &str) {
+        if !self.silent {
+            out::note(text);
+        }
+    }
+
     fn check(&self, signature: &Value) -> Result<(), OutboxError> {
         let denied = names(signature).into_iter().find(|name| !self.submit.allows(name));
         denied.map_or(Ok(()), |name| Err(OutboxError::Denied(name)))
@@ -228,7 +309,7 @@ impl Outbox for Console {
         if CELERYS.contains(&state.as_str()) {
             return Err(OutboxError::State(state));
         }
-        out::note(&format!("[{state}] {}", meta.to_json()));
+        self.note(&format!("[{state}] {}", meta.to_json()));
         Ok(())
     }
 
@@ -245,7 +326,7 @@ impl Outbox for Console {
             Value::Null => String::new(),
             fields => format!(" {}", fields.to_json()),
         };
-        out::note(&format!("[{door}] {}{fields}", line.message));
+        self.note(&format!("[{door}] {}{fields}", line.message));
     }
 
     fn submit(&self, task: Submission) -> Result<String, OutboxError> {
@@ -253,20 +334,20 @@ impl Outbox for Console {
             return Err(OutboxError::Denied(task.name));
         }
         let (args, kwargs) = (Value::List(task.args), Value::Map(task.kwargs));
-        out::note(&format!("[submit] {} {} {}", task.name, args.to_json(), kwargs.to_json()));
+        self.note(&format!("[submit] {} {} {}", task.name, args.to_json(), kwargs.to_json()));
         Ok(uuid::Uuid::new_v4().to_string())
     }
 
     fn apply(&self, signature: Value, args: Vec<Value>) -> Result<Value, OutboxError> {
         self.check(&signature)?;
         let args = Value::List(args).to_json();
-        out::note(&format!("[apply] {} {args}", signature.to_json()));
+        self.note(&format!("[apply] {} {args}", signature.to_json()));
         Ok(result_tuple(&uuid::Uuid::new_v4().to_string()))
     }
 
     fn replace(&self, signature: Value) -> Result<(), OutboxError> {
         self.check(&signature)?;
-        out::note(&format!("[replace] {}", signature.to_json()));
+        self.note(&format!("[replace] {}", signature.to_json()));
         Ok(())
     }
 

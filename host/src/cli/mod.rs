@@ -21,6 +21,7 @@ mod result;
 mod show_config;
 mod status;
 mod tasks;
+mod times;
 mod waiting;
 mod worker;
 

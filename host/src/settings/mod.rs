@@ -37,6 +37,7 @@ pub(crate) use self::collector::{
 pub(crate) use self::file::nearest;
 pub(crate) use self::node::host_name;
 pub(crate) use self::plugins::PluginTable;
+pub(crate) use self::policy::Changes;
 pub(crate) use self::resolve::resolve;
 pub(crate) use self::sources::Sources;
 use crate::compiling::Limits;

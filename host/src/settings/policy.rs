@@ -5,8 +5,8 @@ use toml::de::DeValue;
 use umbel_protocol::names;
 use umbel_task::policy::{Acks, Interrupted, TaskPolicy};
 
-use super::file::Table;
-use super::table::Kind;
+use super::file::{Table, nearest};
+use super::table::{Kind, settings};
 use super::{units, values};
 use crate::fault::Fault;
 
@@ -28,6 +28,33 @@ impl Changes {
             set(&mut policy, key, text).expect("it was tried when the table was read");
         }
         policy
+    }
+
+    /// What words of the form `NAME=VALUE` say of limits; the names are the keys of `[limits]`.
+    pub(crate) fn limits(words: &[String]) -> Result<Self, Fault> {
+        let mut changes = Self::default();
+        for word in words {
+            let Some((name, value)) = word.split_once('=') else {
+                let fault =
+                    Fault::usage(format!("--limit: `{word}` is not of the form NAME=VALUE"));
+                return Err(fault.help("write --limit memory=64MiB"));
+            };
+            let key = format!("limits.{name}");
+            let known = || settings().filter(|setting| setting.key.starts_with("limits."));
+            let Some(setting) = known().find(|setting| setting.key == key) else {
+                let names: Vec<&str> = known().map(|s| &s.key["limits.".len()..]).collect();
+                let fault = Fault::usage(format!("--limit: there is no limit `{name}`"));
+                return Err(match nearest(name, &names) {
+                    Some(near) => fault.help(format!("did you mean `{near}`?")),
+                    None => fault.help(format!("there are: {}", names.join(", "))),
+                });
+            };
+            let text = setting.with_celerys_unit(value);
+            set(&mut TaskPolicy::default(), setting.key, &text)
+                .map_err(|why| Fault::usage(format!("--limit {name}: {why}")))?;
+            changes.0.push((setting.key, text));
+        }
+        Ok(changes)
     }
 
     /// Adds what the table says under `name`; a refusal gets file, line and key.

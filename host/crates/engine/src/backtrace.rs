@@ -15,9 +15,16 @@ pub(crate) struct Frames(Vec<String>);
 impl Frames {
     /// The frames an error was raised under, if it was raised under any.
     pub(crate) fn of(error: &wasmtime::Error) -> Option<Self> {
-        let trace = error.downcast_ref::<WasmBacktrace>()?;
-        let frames: Vec<String> = trace.to_string().lines().filter_map(name).collect();
-        (!frames.is_empty()).then_some(Self(frames))
+        let frames = Self::of_stack(error.downcast_ref::<WasmBacktrace>()?);
+        (!frames.0.is_empty()).then_some(frames)
+    }
+
+    pub(crate) fn of_stack(trace: &WasmBacktrace) -> Self {
+        Self(trace.to_string().lines().filter_map(name).collect())
+    }
+
+    pub(crate) fn innermost_first(&self) -> &[String] {
+        &self.0
     }
 
     /// True if the stack is full of a few functions that call each other.

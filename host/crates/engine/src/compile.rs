@@ -13,7 +13,7 @@ use wasmtime::component::Component;
 
 use crate::ceiling::limit_named;
 use crate::config::{self, Flavour, fingerprint};
-use crate::describe::describe;
+use crate::describe::{describe, no_async_inside};
 use crate::load::Refusal;
 use crate::shape::Description;
 
@@ -70,7 +70,16 @@ pub fn compile(
         .map_err(|e| internal(&format!("{e:#}")))?;
     let compiled = engine.precompile_component(component).map_err(|e| Rejected {
         what: format!("cannot be compiled: {e:#}"),
-        help: Some("check it with `wasm-tools validate --features all`".to_owned()),
+        help: Some(match format!("{e:#}").contains("wasi_snapshot_preview1") {
+            true => "it still has imports of WASI preview 1; `umbel build` puts the adapter for \
+                     them in, and so does `wasm-tools component new --adapt`"
+                .to_owned(),
+            false => "check it with `wasm-tools validate --features all`".to_owned(),
+        }),
+    })?;
+    no_async_inside(component).map_err(|what| Rejected {
+        what,
+        help: Some("only the outermost component may have async functions".to_owned()),
     })?;
     code.write_all(&compiled).map_err(|e| internal(&e))?;
     drop(compiled);

@@ -23,6 +23,7 @@ use crate::hostcalls;
 use crate::load::{self, LoadError, Plugin, PluginSource};
 use crate::state::State;
 use crate::ticker::Ticker;
+use crate::wasi3;
 
 /// What the whole engine is sized for. One of it per process.
 #[derive(Clone)]
@@ -148,6 +149,7 @@ impl Flavour {
         };
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(size)?;
+        wasi3::add_to_linker(&mut linker).map_err(size)?;
         hostcalls::add_to_linker(&mut linker).map_err(size)?;
         grants::add_to_linker(&mut linker).map_err(size)?;
         Ok(Self { engine, linker, cache, compiler: config.compiler.clone(), target, metered })

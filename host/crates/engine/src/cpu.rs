@@ -43,9 +43,14 @@ impl CpuClock {
         self.compare(self.used())
     }
 
-    /// The same during a poll.
+    /// What was used so far, during a poll.
+    pub(crate) fn used_running(&self) -> Duration {
+        nanos(thread_cpu() - self.mark.load(Ordering::Relaxed))
+    }
+
+    /// Says whether the limit is reached, during a poll.
     pub(crate) fn check_running(&self) -> Result<(), TimeUp> {
-        self.compare(nanos(thread_cpu() - self.mark.load(Ordering::Relaxed)))
+        self.compare(self.used_running())
     }
 
     fn compare(&self, used: Duration) -> Result<(), TimeUp> {

@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 
+use wasmparser::{CanonicalFunction, CanonicalOption, Parser, Payload};
 use wit_parser::decoding::{DecodedWasm, decode};
 use wit_parser::{
     FunctionKind, Handle, Resolve, Type, TypeDef, TypeDefKind, TypeId, TypeOwner, WorldItem,
 };
 
+use crate::sections::{Layer, custom, layer, sections};
 use crate::shape::{Case, Complaint, Description, Field, Function, Give, Parameter, Shape};
 use crate::value::snake;
 
@@ -45,6 +47,32 @@ pub(crate) fn describe(component: &[u8]) -> Result<Description, String> {
         }
     }
     Ok(found)
+}
+
+/// Functions of the components inside it may not be async: each one that waits takes a stack, of
+/// which there is one for each run, and whoever called it need not wait.
+pub(crate) fn no_async_inside(component: &[u8]) -> Result<(), String> {
+    let mut depth = 0usize;
+    for payload in Parser::new(0).parse_all(component) {
+        match payload.map_err(|e| e.to_string())? {
+            Payload::ComponentSection { .. } | Payload::ModuleSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentCanonicalSection(functions) if depth > 0 => {
+                for function in functions {
+                    let function = function.map_err(|e| e.to_string())?;
+                    if let CanonicalFunction::Lift { options, .. } = function
+                        && options.contains(&CanonicalOption::Async)
+                    {
+                        let what =
+                            "is composed of components that have async functions of their own";
+                        return Err(what.to_owned());
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 struct Reader<'a> {
@@ -105,6 +133,7 @@ impl Reader<'_> {
         Ok(Function {
             interface: interface.map(str::to_owned),
             name: function.name.clone(),
+            is_async: function.kind.is_async(),
             params,
             give,
             result_wit,
@@ -321,14 +350,10 @@ impl Docs {
         docs
     }
 
-    /// Walks a binary's sections. Sections 1 (core module) and 4 (component) of a component nest.
+    /// Sections 1 (core module) and 4 (component) of a component nest.
     fn scan(&mut self, binary: &[u8], depth: usize) {
-        let is_component = binary.get(6..8) == Some(&[1, 0]);
-        let Some(mut rest) = binary.get(8..) else { return };
-        while let Some((&id, tail)) = rest.split_first() {
-            let Some((size, tail)) = leb(tail) else { return };
-            let Some((section, tail)) = tail.split_at_checked(size) else { return };
-            rest = tail;
+        let is_component = layer(binary) == Some(Layer::Component);
+        for (id, section) in sections(binary) {
             match id {
                 0 => self.custom(section),
                 1 | 4 if is_component && depth < 4 => self.scan(section, depth + 1),
@@ -338,8 +363,7 @@ impl Docs {
     }
 
     fn custom(&mut self, section: &[u8]) {
-        let Some((length, tail)) = leb(section) else { return };
-        let Some((b"package-docs", data)) = tail.split_at_checked(length) else { return };
+        let Some((b"package-docs", data)) = custom(section) else { return };
         let Some((_version, json)) = data.split_first() else { return };
         let Ok(root) = serde_json::from_slice::<serde_json::Value>(json) else { return };
         for (name, interface) in entries(&root["interfaces"]) {
@@ -377,16 +401,4 @@ impl Docs {
 
 fn entries(value: &serde_json::Value) -> impl Iterator<Item = (&String, &serde_json::Value)> {
     value.as_object().into_iter().flatten()
-}
-
-/// An unsigned LEB128 number of at most 32 bits.
-fn leb(bytes: &[u8]) -> Option<(usize, &[u8])> {
-    let mut value = 0u64;
-    for (i, byte) in bytes.iter().take(5).enumerate() {
-        value |= u64::from(byte & 0x7f) << (7 * i);
-        if byte & 0x80 == 0 {
-            return Some((usize::try_from(value).ok()?, &bytes[i + 1..]));
-        }
-    }
-    None
 }

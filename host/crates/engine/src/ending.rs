@@ -201,7 +201,7 @@ fn uncommon(error: &wasmtime::Error, sandbox: &Sandbox, traceback: Option<String
         let what = format!("more than {} core instances", sandbox.instances);
         return Outcome::OverLimit(Limit::HostCalls(what), traceback);
     }
-    if root.contains("resource table has no free keys") {
+    if root.contains("resource table has no free keys") || root.contains("store handle limit") {
         let what = format!("more than {} handles held", sandbox.handles);
         return Outcome::OverLimit(Limit::HostCalls(what), traceback);
     }

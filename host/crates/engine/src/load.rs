@@ -20,7 +20,9 @@ use crate::cache::hex;
 use crate::ceiling::{Start, policies};
 use crate::compile::{Compiled, compiled};
 use crate::config::{Flavour, Shared};
-use crate::grants::{Granted, granted};
+use crate::grants::{Granted, Needs, granted, needs};
+use crate::mistaken::is_component;
+use crate::profile::{self, Profiler};
 use crate::run::{self, Core};
 use crate::shape::{Description, Function};
 use crate::signature::Signature;
@@ -72,6 +74,10 @@ pub struct Plugin {
     pub skipped: Vec<(String, String)>,
     /// The interfaces it imports.
     pub imports: Vec<String>,
+    /// The same, and which grants each has to do with.
+    pub needs: Vec<Needs>,
+    /// Bytes of its file.
+    pub size: u64,
     /// True if its code was compiled earlier.
     pub from_cache: bool,
 }
@@ -138,7 +144,28 @@ impl LoadedTask {
         outbox: Arc<dyn Outbox>,
         stop: CancellationToken,
     ) -> Ended {
-        run::run(self.core.clone(), call, outbox, stop).await
+        run::run(self.core.clone(), call, outbox, stop, None).await
+    }
+
+    /// Something that [`LoadedTask::run_profiled`] tells where the time of this task's runs goes.
+    /// From now on every guest of this engine is interrupted more often.
+    pub fn profiler(&self) -> Profiler {
+        self.core.shared.ticker.hasten(profile::INTERVAL);
+        Profiler::default()
+    }
+
+    /// Like `Task::run`, but seen by a profiler of this task.
+    pub async fn run_profiled(
+        &self,
+        call: Call,
+        outbox: Arc<dyn Outbox>,
+        stop: CancellationToken,
+        profiler: Option<Arc<Profiler>>,
+    ) -> Ended {
+        let running = self.tally.enter();
+        let ended = run::hand_over(self.core.clone(), call, outbox, stop, profiler).await;
+        running.ended(&ended.outcome);
+        ended
     }
 }
 
@@ -157,10 +184,7 @@ impl Task for LoadedTask {
     }
 
     async fn run(&self, call: Call, outbox: Arc<dyn Outbox>, stop: CancellationToken) -> Ended {
-        let running = self.tally.enter();
-        let ended = run::hand_over(self.core.clone(), call, outbox, stop).await;
-        running.ended(&ended.outcome);
-        ended
+        self.run_profiled(call, outbox, stop, None).await
     }
 }
 
@@ -192,6 +216,7 @@ fn try_load(
     let metered = policies(source).any(|policy| policy.sandbox.fuel.is_some());
     let flavour = shared.flavour(metered).map_err(|e| (format!("cannot be metered: {e}"), None))?;
     let Compiled { component, description, from_cache } = compiled(&flavour, &bytes, &digest)?;
+    let size = bytes.len() as u64;
     drop(bytes);
     granted(&description.imports, source)?;
     let granted = Granted::new(source.grants.clone(), shared)?;
@@ -213,7 +238,9 @@ fn try_load(
         version,
         tasks,
         skipped: description.skipped,
+        needs: needs(&description.imports, source),
         imports: description.imports,
+        size,
         from_cache,
     })
 }
@@ -228,30 +255,6 @@ fn read(file: &Path) -> Result<Vec<u8>, Refusal> {
         return Err((format!("is larger than {} MiB", LARGEST_FILE >> 20), None));
     }
     std::fs::read(file).map_err(unreadable)
-}
-
-/// Says by its first bytes what a file is if it is not a component.
-fn is_component(bytes: &[u8]) -> Result<(), Refusal> {
-    let what = match bytes {
-        [0, b'a', b's', b'm', _, _, 1, 0, ..] => return Ok(()),
-        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => "is a core WebAssembly module, not a component",
-        [0x7f, b'E', b'L', b'F', ..] => "is compiled code, not a component",
-        [] => "is empty",
-        _ if bytes.trim_ascii_start().starts_with(b"(component") => {
-            "is the text of a component, not its binary"
-        }
-        _ => "is not a WebAssembly component",
-    };
-    let help = match bytes {
-        [0, b'a', b's', b'm', ..] => {
-            "if bindings made by a WIT tool are in it, `umbel build FILE.wasm` makes a component of \
-             it; of a project, in any language, `umbel build DIR` does"
-        }
-        [0x7f, b'E', ..] => "compiled code is only taken from the cache; give the `.wasm` file",
-        [b'(', ..] => "translate it with `wasm-tools parse`",
-        _ => "a component starts with the bytes `\\0asm`, version 13, layer 1",
-    };
-    Err((what.to_owned(), Some(help.to_owned())))
 }
 
 /// What all tasks of a plugin are made of.

@@ -23,6 +23,7 @@ use crate::deadlines::Deadlines;
 use crate::ending::{broken, returned};
 use crate::grants::Granted;
 use crate::meter::Meter;
+use crate::profile::Profiler;
 use crate::shape::{Function, Give};
 use crate::state::State;
 
@@ -57,9 +58,11 @@ pub(crate) async fn hand_over(
     call: Call,
     outbox: Arc<dyn Outbox>,
     stop: CancellationToken,
+    profiler: Option<Arc<Profiler>>,
 ) -> Ended {
     let shared = core.shared.clone();
-    let mut handle = AbortOnDrop(shared.guests.spawn(run(core, call, outbox, stop)));
+    let run = run(core, call, outbox, stop, profiler);
+    let mut handle = AbortOnDrop(shared.guests.spawn(run));
     match (&mut handle.0).await {
         Ok(ended) => ended,
         Err(error) if error.is_panic() => {
@@ -85,6 +88,7 @@ pub(crate) async fn run(
     call: Call,
     outbox: Arc<dyn Outbox>,
     stop: CancellationToken,
+    profiler: Option<Arc<Profiler>>,
 ) -> Ended {
     let shared = &core.shared;
     let slot = tokio::select! {
@@ -109,7 +113,8 @@ pub(crate) async fn run(
         meter: Arc::new(Meter::new(sandbox)),
     });
     let granted = core.granted.clone();
-    let state = State::new(Arc::new(call), outbox, sandbox, bounds.clone(), granted);
+    let mut state = State::new(Arc::new(call), outbox, sandbox, bounds.clone(), granted);
+    state.profiler = profiler;
     let mut store = store(&core, state);
     let ended = {
         let call = attempt(&core, &mut store, &params);
@@ -128,7 +133,7 @@ pub(crate) async fn run(
 
 /// What a run used, but for what is known of its result.
 fn bill(core: &Core, store: &Store<State>, bounds: &Bounds) -> Cost {
-    let State { limits, journal, .. } = store.data();
+    let State { limits, journal, instantiated, .. } = store.data();
     let dropped = bounds.meter.progress_dropped();
     if dropped > 0 {
         let most = core.policy.sandbox.progress;
@@ -140,6 +145,7 @@ fn bill(core: &Core, store: &Store<State>, bounds: &Bounds) -> Cost {
     });
     let mut cost = Cost {
         cpu: bounds.cpu.used(),
+        instantiate: *instantiated,
         memory: limits.peak(),
         fuel,
         log: journal.finish(),
@@ -158,6 +164,7 @@ fn store(core: &Core, state: State) -> Store<State> {
     let sandbox = &core.policy.sandbox;
     let mut store = Store::new(&core.flavour.engine, state);
     store.limiter(|state| &mut state.limits);
+    store.set_max_component_handles(sandbox.handles as usize);
     store.set_hostcall_fuel(usize::try_from(host_call_bytes(core)).unwrap_or(usize::MAX));
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(tick);
@@ -179,7 +186,8 @@ fn host_call_bytes(core: &Core) -> u64 {
 }
 
 /// Called from inside a computing guest once a tick.
-fn tick(store: StoreContextMut<'_, State>) -> wasmtime::Result<UpdateDeadline> {
+fn tick(mut store: StoreContextMut<'_, State>) -> wasmtime::Result<UpdateDeadline> {
+    look(&mut store);
     let bounds = &store.data().bounds;
     if bounds.stop.is_cancelled() {
         return Err(Stopped.into());
@@ -190,12 +198,22 @@ fn tick(store: StoreContextMut<'_, State>) -> wasmtime::Result<UpdateDeadline> {
     Ok(UpdateDeadline::Yield(1))
 }
 
+/// Shows the guest to its profiler, if it has one.
+fn look(store: &mut StoreContextMut<'_, State>) {
+    let Some(profiler) = store.data().profiler.clone() else { return };
+    let used = store.data().bounds.cpu.used_running();
+    let before = std::mem::replace(&mut store.data_mut().looked_at, used);
+    profiler.look(&*store, used.saturating_sub(before));
+}
+
 async fn attempt(
     core: &Core,
     store: &mut Store<State>,
     params: &[Val],
 ) -> wasmtime::Result<Option<Val>> {
+    let start = Instant::now();
     let instance = core.pre.instantiate_async(&mut *store).await?;
+    store.data_mut().instantiated = start.elapsed();
     let func = instance
         .get_func(&mut *store, core.export)
         .ok_or_else(|| wasmtime::Error::msg("the export is not a function"))?;

@@ -84,6 +84,9 @@ pub(crate) struct Function {
     pub(crate) interface: Option<String>,
     /// In WIT's spelling.
     pub(crate) name: String,
+    /// It may wait for several things at once, as WASI 0.3 has it.
+    #[serde(default)]
+    pub(crate) is_async: bool,
     pub(crate) params: Vec<Parameter>,
     pub(crate) give: Give,
     /// The result's WIT type; empty for none.

@@ -17,6 +17,8 @@ pub struct Signature {
     pub params: Vec<Param>,
     /// The result's WIT type; empty for none.
     pub result: String,
+    /// It is an `async func`.
+    pub is_async: bool,
     /// What a Python caller gets.
     pub result_python: String,
     /// The function's documentation, empty if there is none.
@@ -41,11 +43,22 @@ impl Signature {
         Self {
             name,
             function: function.name.clone(),
+            is_async: function.is_async,
             params: function.params.iter().map(Param::new).collect(),
             result: function.result_wit.clone(),
             result_python: function.give.python(),
             docs: function.docs.clone(),
         }
+    }
+
+    /// The function as WIT has it: `make-thumb: func(image: list<u8>, width: u32) -> list<u8>`.
+    pub fn wit(&self) -> String {
+        let kebab = |param: &Param| param.name.trim_start_matches('*').replace('_', "-");
+        let params = self.params.iter().map(|param| format!("{}: {}", kebab(param), param.wit));
+        let params = params.collect::<Vec<_>>().join(", ");
+        let func = if self.is_async { "async func" } else { "func" };
+        let arrow = if self.result.is_empty() { "" } else { " -> " };
+        format!("{}: {func}({params}){arrow}{}", self.function, self.result)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a store holds for one run.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use umbel_task::call::Call;
 use umbel_task::policy::Sandbox;
@@ -12,6 +13,7 @@ use crate::capture::Journal;
 use crate::grants::{Granted, Opened};
 use crate::limits::Limits;
 use crate::meter::Meter;
+use crate::profile::Profiler;
 use crate::run::Bounds;
 
 /// One run's own data. Nothing in it outlives the run or is seen by another one.
@@ -28,6 +30,11 @@ pub(crate) struct State {
     /// Bytes the run may still send in tasks.
     pub(crate) sendable: u64,
     pub(crate) granted: Arc<Granted>,
+    /// How long it took until the function could be called.
+    pub(crate) instantiated: Duration,
+    pub(crate) profiler: Option<Arc<Profiler>>,
+    /// The CPU time that was used when the profiler looked last.
+    pub(crate) looked_at: Duration,
     handles: ResourceTable,
     /// Made when the guest first asks for something of WASI.
     wasi: Option<Box<(WasiCtx, Opened)>>,
@@ -53,6 +60,9 @@ impl State {
             output: sandbox.output,
             sendable: sandbox.output,
             granted,
+            instantiated: Duration::ZERO,
+            profiler: None,
+            looked_at: Duration::ZERO,
             handles,
             wasi: None,
         }

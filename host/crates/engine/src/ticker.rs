@@ -31,6 +31,8 @@ struct Shared {
     /// When the time of the first of them is up, in nanoseconds after `start`.
     due: AtomicU64,
     start: Instant,
+    /// Nanoseconds between two ticks.
+    interval: AtomicU64,
     /// Whose epochs it raises.
     engines: Mutex<Vec<wasmtime::Engine>>,
     parked: AtomicBool,
@@ -52,6 +54,12 @@ impl Ticker {
     /// From now on for the guests of this engine too.
     pub(crate) fn add(&self, engine: wasmtime::Engine) {
         self.shared.engines().push(engine);
+    }
+
+    /// Ticks are so far apart from now on.
+    pub(crate) fn hasten(&self, interval: Duration) {
+        let nanos = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX);
+        self.shared.interval.store(nanos, Ordering::Relaxed);
     }
 
     /// A guest computes from now on, until `due` at the latest.
@@ -81,6 +89,7 @@ impl Shared {
             running: AtomicUsize::new(0),
             due: AtomicU64::new(u64::MAX),
             start: Instant::now(),
+            interval: AtomicU64::new(TICK.as_nanos() as u64),
             engines: Mutex::default(),
             parked: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
@@ -95,7 +104,8 @@ impl Shared {
     /// Until the next tick.
     fn pause(&self) -> Duration {
         let left = self.due.load(Ordering::SeqCst).saturating_sub(self.nanos(Instant::now()));
-        Duration::from_nanos(left).clamp(SHORTEST, TICK)
+        let tick = Duration::from_nanos(self.interval.load(Ordering::Relaxed)).max(SHORTEST);
+        Duration::from_nanos(left).clamp(SHORTEST, tick)
     }
 
     fn engines(&self) -> MutexGuard<'_, Vec<wasmtime::Engine>> {

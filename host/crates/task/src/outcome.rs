@@ -139,6 +139,8 @@ pub struct Cost {
     pub wall: Duration,
     /// CPU time of the guest and of host calls on its behalf.
     pub cpu: Duration,
+    /// The part of `wall` before the task's function was called.
+    pub instantiate: Duration,
     /// Highest total of linear memory, in bytes.
     pub memory: u64,
     /// Fuel consumed, when it is metered.
@@ -175,6 +177,7 @@ impl Cost {
         Cost {
             wall: self.wall + next.wall,
             cpu: self.cpu + next.cpu,
+            instantiate: self.instantiate + next.instantiate,
             memory: self.memory.max(next.memory),
             fuel,
             output: self.output + next.output,

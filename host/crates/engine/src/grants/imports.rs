@@ -1,112 +1,109 @@
 //! What a component may import: what everybody gets, and what its operator grants.
 
+use super::offers::{Access, Import, instead};
 use crate::load::{PluginSource, Refusal};
+
+/// One import of a plugin, and what its operator has to do with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Needs {
+    /// The interface, as the component spells it.
+    pub import: String,
+    /// The keys of `allow` any of which puts something behind it; none for what everybody has.
+    pub grants: &'static [&'static str],
+    /// The one of them that the plugin has.
+    pub granted: Option<&'static str>,
+}
+
+/// Says of each import which grants it has to do with.
+pub(crate) fn needs(imports: &[String], source: &PluginSource) -> Vec<Needs> {
+    let of = |import: &String| {
+        let access = Import::of(import).and_then(|import| import.access());
+        let grants = access.map(Access::keys).unwrap_or_default();
+        let granted = grants.iter().copied().find(|key| is_given(key, source));
+        Needs { import: import.clone(), grants, granted }
+    };
+    imports.iter().map(of).collect()
+}
 
 /// Refuses every import that is not there for this plugin, all at once.
 pub(crate) fn granted(imports: &[String], source: &PluginSource) -> Result<(), Refusal> {
     let mut refused = Vec::new();
     let mut missing: Vec<&str> = Vec::new();
-    let mut unknown = false;
+    let mut hints: Vec<String> = Vec::new();
     for import in imports {
-        match offer(import) {
-            Offer::Everybody => continue,
-            Offer::Granted(grant) if (grant.is_given)(source) => continue,
-            Offer::Granted(grant) if missing.contains(&grant.line) => {}
-            Offer::Granted(grant) => missing.push(grant.line),
-            Offer::Nobody => unknown = true,
+        match Import::of(import).and_then(|import| import.access()) {
+            Some(Access::Everybody | Access::Empty(_)) => continue,
+            Some(Access::Granted(keys, _)) if keys.iter().any(|key| is_given(key, source)) => {
+                continue;
+            }
+            Some(Access::Granted(_, line)) if missing.contains(&line) => {}
+            Some(Access::Granted(_, line)) => missing.push(line),
+            None => {
+                let hint = instead(import);
+                if !hints.contains(&hint) {
+                    hints.push(hint);
+                }
+            }
         }
         refused.push(format!("`{import}`"));
     }
     if refused.is_empty() {
-        return Ok(());
+        return confined(imports, source);
     }
-    let mut help = Vec::new();
     if !missing.is_empty() {
-        help.push(format!(
-            "to allow it, write [plugins.{}] allow = {{ {} }}",
-            toml_key(&source.plugin()),
-            missing.join(", ")
-        ));
-    }
-    if unknown {
-        help.push(
-            "no plugin may import anything but WASI 0.2 and `umbel:task`; build it without the \
-             others"
-                .to_owned(),
-        );
+        let plugin = toml_key(&source.plugin());
+        let line = missing.join(", ");
+        hints.insert(0, format!("to allow it, write [plugins.{plugin}] allow = {{ {line} }}"));
     }
     let what = format!("imports what is not granted: {}", refused.join(", "));
-    Err((what, Some(help.join("\nhelp: "))))
+    Err((what, Some(hints.join("\nhelp: "))))
 }
 
-/// Who may import an interface.
-enum Offer {
-    Everybody,
-    Granted(&'static Grant),
-    Nobody,
+/// Refuses what WASI 0.3 would do past our checks: fill a directory, send over a socket.
+fn confined(imports: &[String], source: &PluginSource) -> Result<(), Refusal> {
+    let of = |package: &str| {
+        let is = |import: &&String| {
+            Import::of(import).is_some_and(|import| {
+                import.package == package && import.version.starts_with("0.3.")
+            })
+        };
+        imports.iter().find(is)
+    };
+    let grants = &source.grants;
+    let may_write = grants.scratch.is_some()
+        || grants
+            .dirs
+            .iter()
+            .any(|dir| matches!(dir.access, umbel_task::grants::Access::Write { .. }));
+    let (import, what, help) = match (of("wasi:filesystem"), of("wasi:sockets")) {
+        (Some(import), _) if may_write => (
+            import,
+            "was granted a directory that it may write to: what WASI 0.3 writes is not counted yet",
+            "grant its directories with mode = \"ro\" and no `scratch`, or build it for WASI 0.2",
+        ),
+        (_, Some(import)) if !grants.sockets.is_empty() => (
+            import,
+            "was granted sockets: what goes over those of WASI 0.3 is not counted yet",
+            "use the sockets of WASI 0.2, or `http` instead",
+        ),
+        _ => return Ok(()),
+    };
+    Err((format!("imports `{import}` and {what}"), Some(help.to_owned())))
 }
 
-/// What must be granted for an interface to be there.
-struct Grant {
-    package: &'static str,
-    interfaces: &'static [&'static str],
-    versions: &'static str,
-    /// As the operator would write it.
-    line: &'static str,
-    is_given: fn(&PluginSource) -> bool,
-}
-
-const GRANTS: &[Grant] = &[
-    Grant {
-        package: "umbel:task",
-        interfaces: &["tasks"],
-        versions: "0.1.",
-        line: "submit = [\"NAME\"]",
-        is_given: may_send,
-    },
-    Grant {
-        package: "wasi:http",
-        interfaces: &["types", "outgoing-handler"],
-        versions: "0.2.",
-        line: "http = [\"https://HOST\"]",
-        is_given: |source| !source.grants.http.is_empty(),
-    },
-    Grant {
-        package: "wasi:keyvalue",
-        interfaces: &["store", "atomics", "batch"],
-        versions: "0.2.0-draft",
-        line: "keyvalue = { url = \"redis://HOST\", prefix = \"NAME\" }",
-        is_given: |source| source.grants.keyvalue.is_some(),
-    },
-    Grant {
-        package: "wasi:config",
-        interfaces: &["store"],
-        versions: "0.2.0",
-        line: "config = { KEY = \"VALUE\" }",
-        is_given: |source| !source.grants.config.is_empty(),
-    },
-];
-
-/// Interfaces that language runtimes always import: there for everybody, and empty without a grant.
-const ALWAYS: &[&str] =
-    &["wasi:cli", "wasi:clocks", "wasi:filesystem", "wasi:io", "wasi:random", "wasi:sockets"];
-
-fn offer(import: &str) -> Offer {
-    let (name, version) = import.split_once('@').unwrap_or((import, ""));
-    let Some((package, interface)) = name.split_once('/') else { return Offer::Nobody };
-    if ALWAYS.contains(&package) && version.starts_with("0.2.") {
-        return Offer::Everybody;
+fn is_given(key: &str, source: &PluginSource) -> bool {
+    let grants = &source.grants;
+    match key {
+        "submit" => may_send(source),
+        "http" => !grants.http.is_empty(),
+        "keyvalue" => grants.keyvalue.is_some(),
+        "config" => !grants.config.is_empty(),
+        "env" => !grants.env.is_empty(),
+        "dirs" => !grants.dirs.is_empty(),
+        "scratch" => grants.scratch.is_some(),
+        "sockets" => !grants.sockets.is_empty(),
+        _ => false,
     }
-    let open = ["types", "context", "progress", "log"];
-    if package == "umbel:task" && version.starts_with("0.1.") && open.contains(&interface) {
-        return Offer::Everybody;
-    }
-    let grant = GRANTS.iter().find(|grant| {
-        grant.package == package
-            && grant.interfaces.contains(&interface)
-            && version.starts_with(grant.versions)
-    });
-    grant.map_or(Offer::Nobody, Offer::Granted)
 }
 
 /// True if any task of the plugin may send anything; each run is held to its own task's names.

@@ -7,6 +7,7 @@ mod http;
 mod imports;
 mod keyvalue;
 mod lookup;
+mod offers;
 mod quota;
 mod scratch;
 mod sockets;
@@ -33,7 +34,8 @@ use keyvalue::Kept;
 use quota::Quota;
 use sockets::Pins;
 
-pub(crate) use imports::granted;
+pub use imports::Needs;
+pub(crate) use imports::{granted, needs};
 pub use lookup::Resolver;
 pub(crate) use lookup::System;
 pub(crate) use scratch::sweep;

@@ -58,7 +58,7 @@ fn what_is_no_component_is_refused_with_a_way_out() {
     let module = wat::parse_str("(module)").unwrap();
     let truncated = &wat::parse_str(ADD).unwrap()[..60];
     let cases: [(&[u8], &str); 6] = [
-        (&module, "is a core WebAssembly module, not a component\nhelp: "),
+        (&module, "is a core WebAssembly module, not a component: it does not say what types"),
         (b"\x7fELF\x02", "is compiled code, not a component\nhelp: "),
         (b"(component)", "is the text of a component, not its binary\nhelp: "),
         (b"import celery", "is not a WebAssembly component\nhelp: "),

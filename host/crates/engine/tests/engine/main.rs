@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod amounts;
+mod concurrent;
 mod confinement;
 mod deadlines;
 mod loading;
