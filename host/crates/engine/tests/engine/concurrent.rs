@@ -202,7 +202,7 @@ fn what_wasi_3_offers_needs_the_grants_that_wasi_2_needs() {
     let refusal = crate::support::refusal(bench.engine.load(&source));
     assert!(refusal.contains("what WASI 0.3 writes is not counted yet"), "{refusal}");
     let mut source = bench.source(&importing("wasi:sockets/types@0.3.0"));
-    source.grants.sockets = vec!["example.com:5432".parse().unwrap()];
+    source.grants.sockets = vec!["tcp://example.com:5432".parse().unwrap()];
     let refusal = crate::support::refusal(bench.engine.load(&source));
     assert!(refusal.contains("not counted yet"), "{refusal}");
 }
