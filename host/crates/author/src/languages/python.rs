@@ -121,9 +121,8 @@ impl Author {
             }
         }
         let here = project.folder().display();
-        Err(Problem::new(format!("there is no {name}.py in {here}")).help(format!(
-            "the module that has the tasks is called as the package in wit/, or app.py"
-        )))
+        Err(Problem::new(format!("there is no {name}.py in {here}"))
+            .help("the module that has the tasks is called as the package in wit/, or app.py"))
     }
 }
 

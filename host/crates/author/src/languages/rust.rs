@@ -88,10 +88,10 @@ fn has_target(job: &mut Job<'_>) -> Result<(), Problem> {
     let mut ask = Command::new(rustc);
     ask.current_dir(job.project.folder()).args(["--print", "target-libdir", "--target", TARGET]);
     let folder = job.run("look for Rust's WebAssembly target", &mut ask)?;
-    let entries = fs::read_dir(folder.trim()).into_iter().flatten().flatten();
+    let mut entries = fs::read_dir(folder.trim()).into_iter().flatten().flatten();
     let standard =
         |entry: fs::DirEntry| entry.file_name().as_encoded_bytes().starts_with(b"libstd");
-    if entries.map(standard).any(|standard| standard) {
+    if entries.any(standard) {
         return Ok(());
     }
     Err(Problem::new(format!("Rust's standard library for {TARGET} is needed, and is not here"))
@@ -101,12 +101,12 @@ fn has_target(job: &mut Job<'_>) -> Result<(), Problem> {
 /// The last component that cargo says it made.
 fn made(said: &str) -> Option<PathBuf> {
     let messages = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let files =
+    let mut files =
         messages.filter(|message| message["reason"] == "compiler-artifact").flat_map(|one| {
             let files = one["filenames"].as_array().cloned().unwrap_or_default();
             files.into_iter().filter_map(|file| file.as_str().map(PathBuf::from))
         });
-    files.filter(|file| file.extension().is_some_and(|end| end == "wasm")).last()
+    files.rfind(|file| file.extension().is_some_and(|end| end == "wasm"))
 }
 
 /// The library's name, or the package's.
