@@ -10,17 +10,16 @@ use tokio_util::sync::CancellationToken;
 use umbel_engine::{LoadedTask, Plugin, PluginSource, Profiler};
 use umbel_protocol::canvas::{names, result_tuple};
 use umbel_task::call::Call;
-use umbel_task::outcome::{Ended, Failure, Kind, Limit, Outcome, Traceback};
+use umbel_task::outcome::{Ended, Outcome};
 use umbel_task::policy::Submit;
 use umbel_task::runner::{Level, LogLine, Outbox, OutboxError, Source, Submission, Task};
 use umbel_value::Value;
 
 use super::arguments::{self, Arguments};
 use super::times::Times;
-use super::{bill, render};
+use super::{bill, endings, render};
 use crate::fault::{Code, Fault};
 use crate::out::Progress;
-use crate::settings::units::{show_duration, show_size};
 use crate::settings::{Changes, Settings, nearest, variable};
 use crate::{compiling, loading, out, privileges};
 
@@ -103,7 +102,7 @@ pub(super) fn run(settings: &Settings, args: &Args) -> anyhow::Result<ExitCode> 
     }
     match &ended.outcome {
         Outcome::Done(value) => render::value(value, args.output.as_deref())?,
-        other => out::note(&explain(other)),
+        other => out::note(&endings::told(other)),
     }
     out::note(&bill::text(&ended.cost, task.policy()));
     if let Some(times) = times {
@@ -211,67 +210,14 @@ fn exit(outcome: &Outcome) -> ExitCode {
     if is_success(outcome) { ExitCode::SUCCESS } else { Code::Failure.into() }
 }
 
-/// An ending that is no value, as Python would print it.
-fn explain(outcome: &Outcome) -> String {
-    let (traceback, what): (&Traceback, String) = match outcome {
-        Outcome::Done(value) => (&None, value.to_json()),
-        Outcome::Failed(failure) => (&failure.traceback, describe(failure)),
-        Outcome::Retry { cause, after, max } => {
-            let mut what = "Retry: the task asks to be run again".to_owned();
-            if let Some(after) = after {
-                what += &format!(" in {}", show_duration(*after));
-            }
-            if let Some(max) = max {
-                what += &format!(", {max} times at most");
-            }
-            if let Some(cause) = cause {
-                what += &format!(": {}", describe(cause));
-            }
-            (&None, what)
-        }
-        Outcome::Rejected { requeue } => (&None, format!("Reject: requeue={requeue}")),
-        Outcome::Ignored => (&None, "Ignore: the task wants neither result nor retry".to_owned()),
-        Outcome::OverLimit(limit, traceback) => (traceback, over(limit)),
-        Outcome::Crashed { reason, traceback } => (traceback, format!("TaskTrap: {reason}")),
-        Outcome::Denied { what, traceback } => (traceback, format!("PermissionError: {what}")),
-        Outcome::Stopped => (&None, "interrupted".to_owned()),
-    };
-    match traceback {
-        Some(traceback) => format!("{}\n{what}", traceback.trim_end()),
-        None => what,
-    }
-}
-
-fn describe(failure: &Failure) -> String {
-    let kind = match &failure.kind {
-        Kind::Builtin(name) | Kind::Own(name) => (*name).to_owned(),
-        Kind::Guest(name) => name.chars().filter(|c| !c.is_control()).take(100).collect(),
-    };
-    let args = failure.args.clone();
-    render::exception(&umbel_protocol::record::Exception { kind, args, module: None })
-}
-
-fn over(limit: &Limit) -> String {
-    match limit {
-        Limit::Time(time) => format!("TimeLimitExceeded: {}", show_duration(*time)),
-        Limit::Cpu(time) => format!("TimeLimitExceeded: {} of CPU time", show_duration(*time)),
-        Limit::SoftTime(time) => format!("SoftTimeLimitExceeded: {}", show_duration(*time)),
-        Limit::Memory(bytes) => format!("MemoryError: more than {}", show_size(*bytes)),
-        Limit::Fuel(fuel) => format!("FuelExhausted: more than {fuel}"),
-        Limit::Output(bytes) => {
-            format!("OutputTooLarge: the result has more than {}", show_size(*bytes))
-        }
-        Limit::Stack(bytes) => format!("TaskTrap: stack overflow at {}", show_size(*bytes)),
-        Limit::HostCalls(which) => format!("TaskTrap: {which}"),
-    }
-}
-
 fn report(task: &LoadedTask, ended: &Ended) -> serde_json::Value {
     let result = match &ended.outcome {
         Outcome::Done(value) => json!({ "state": "SUCCESS", "result": render::json(value) }),
         Outcome::Ignored => json!({ "state": "IGNORED" }),
-        Outcome::Retry { .. } => json!({ "state": "RETRY", "error": explain(&ended.outcome) }),
-        other => json!({ "state": "FAILURE", "error": explain(other) }),
+        Outcome::Retry { .. } => {
+            json!({ "state": "RETRY", "error": endings::explain(&ended.outcome) })
+        }
+        other => json!({ "state": "FAILURE", "error": endings::explain(other) }),
     };
     json!({
         "task": task.signature().name.as_str(),
@@ -326,7 +272,9 @@ impl Outbox for Console {
             Value::Null => String::new(),
             fields => format!(" {}", fields.to_json()),
         };
-        self.note(&format!("[{door}] {}{fields}", line.message));
+        // Line ends come escaped, for logs; here a traceback is to be read.
+        let message = line.message.replace("\\n", "\n  ");
+        self.note(&format!("[{door}] {message}{fields}"));
     }
 
     fn submit(&self, task: Submission) -> Result<String, OutboxError> {

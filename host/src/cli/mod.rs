@@ -10,6 +10,7 @@ mod call;
 mod check;
 mod dead_letter;
 mod documents;
+mod endings;
 mod events;
 mod invoke;
 mod new;

@@ -105,7 +105,8 @@ function method(call, name, { params, result, error: says, async: waits }) {
     try {
       return lower(value);
     } catch (error) {
-      throw new TypeError(`${name}() returned what its WIT does not allow: ${error.message}`);
+      const hint = value === undefined ? "; is a `return` missing?" : "";
+      throw new TypeError(`${name}() returned what its WIT does not allow: ${error.message}${hint}`);
     }
   };
   const begin = (args) => {

@@ -159,7 +159,8 @@ def _result(name: str, function: dict[str, Any]) -> Callable[[Any], Any]:
         try:
             return lower(value)
         except TypeError as error:
-            raise TypeError(f"{name}() returned what its WIT does not allow: {error}") from None
+            hint = "; is a `return` missing?" if value is None else ""
+            raise TypeError(f"{name}() returned what its WIT does not allow: {error}{hint}") from None
 
     return checked
 

@@ -30,7 +30,7 @@ impl World {
         let mut resolve = Resolve::default();
         let pushed = resolve.push_dir(&folder);
         // With file, line and the piece of text that is meant.
-        let (package, _) = pushed.map_err(|why| Problem::new(resolve.render_error(&why)))?;
+        let (package, _) = pushed.map_err(|why| misread(resolve.render_error(&why)))?;
         let id = resolve
             .select_world(&[package], None)
             .or_else(|why| resolve.select_world(&[package], Some("plugin")).map_err(|_| why));
@@ -127,6 +127,24 @@ fn leb(mut number: usize) -> Vec<u8> {
     }
 }
 
+/// What the reader of WIT says, and the way out of what authors meet most.
+fn misread(said: String) -> Problem {
+    const TYPES: &str = "the types of WIT are bool, s8 to s64, u8 to u64, f32, f64, char, string, \
+                         list<T>, option<T>, result<T, E> and tuple<A, B>, and what the file itself \
+                         calls a record, variant, enum or flags; any JSON is `json`, after `use \
+                         umbel:task/types@0.1.0.{json};`";
+    let (no_type, no_package) = (said.contains("does not exist"), said.contains("not found"));
+    let problem = Problem::new(said);
+    match (no_type, no_package) {
+        (true, _) => problem.help(TYPES),
+        (_, true) => problem.help(
+            "a package is known once its .wit files lie in a folder of wit/deps; `umbel check` of a \
+             component says which of its imports a worker has, in which version",
+        ),
+        _ => problem,
+    }
+}
+
 /// A component of a core module that says itself which world it implements.
 pub(crate) fn component(module: &[u8]) -> Result<Vec<u8>, Problem> {
     ComponentEncoder::default()
@@ -134,7 +152,25 @@ pub(crate) fn component(module: &[u8]) -> Result<Vec<u8>, Problem> {
         .module(module)
         .and_then(|encoder| encoder.adapter(ADAPTER_NAME, ADAPTER))
         .and_then(ComponentEncoder::encode)
-        .map_err(|why| mistake(&why))
+        .map_err(|why| unfit(mistake(&why)))
+}
+
+/// What a module lacks to be a component, and where it would come from.
+fn unfit(problem: Problem) -> Problem {
+    let said = problem.to_string();
+    if said.contains("cabi_realloc") {
+        return problem.help(
+            "texts and lists are put into memory that the module gives by this function; the bindings \
+             have it: compile plugin.c with your own files, and keep its exports",
+        );
+    }
+    match said.contains("failed to find export") {
+        true => problem.help(
+            "write the function, or take it out of the .wit file; in C, plugin.h has its declaration, \
+             and plugin.c exports it",
+        ),
+        false => problem,
+    }
 }
 
 /// A component of a core module in a file.

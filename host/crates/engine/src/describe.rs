@@ -115,7 +115,7 @@ impl Reader<'_> {
         not_ours(interface, function)?;
         match function.kind {
             FunctionKind::Freestanding | FunctionKind::AsyncFreestanding => {}
-            _ => return Err("it belongs to a resource".to_owned()),
+            _ => return Err("it belongs to a resource, which no message can hold".to_owned()),
         }
         let mut budget = Budget { nodes: 0 };
         let mut params = Vec::with_capacity(function.params.len());
@@ -222,7 +222,10 @@ impl Reader<'_> {
                 Shape::Result(ok.map(Box::new), err.map(Box::new))
             }
             TypeDefKind::Resource | TypeDefKind::Handle(_) => {
-                return Err("a resource cannot be sent".to_owned());
+                return Err(
+                    "a resource cannot be sent; give what is in it, as a record, bytes or a text"
+                        .to_owned(),
+                );
             }
             TypeDefKind::Stream(_) => return Err("a stream cannot be sent".to_owned()),
             TypeDefKind::Future(_) => return Err("a future cannot be sent".to_owned()),

@@ -40,6 +40,8 @@ enum Core {
     TypedPreview1,
     /// A program with a `main`, for WASI preview 1.
     Command,
+    /// The same, built by Go.
+    GoCommand,
     /// A library for WASI preview 1.
     Reactor,
     /// It imports what a page in a browser gives it.
@@ -50,9 +52,14 @@ enum Core {
 impl Core {
     fn of(module: &[u8]) -> Self {
         let (mut typed, mut preview1, mut browser, mut command) = (false, false, false, false);
+        let mut go = false;
         for (id, section) in sections(module) {
             match id {
-                0 => typed |= custom(section).is_some_and(|(n, _)| n.starts_with(TYPES)),
+                0 => {
+                    let name = custom(section).map_or(&[][..], |(name, _)| name);
+                    typed |= name.starts_with(TYPES);
+                    go |= name.starts_with(b"go:");
+                }
                 2 => {
                     preview1 |= names(section, b"wasi_snapshot_preview1")
                         || names(section, b"wasi_unstable");
@@ -67,6 +74,7 @@ impl Core {
         match (typed, preview1) {
             (true, true) => Self::TypedPreview1,
             (true, false) => Self::Typed,
+            (false, true) if command && go => Self::GoCommand,
             (false, true) if command => Self::Command,
             (false, true) => Self::Reactor,
             (false, false) if browser => Self::Browser,
@@ -92,6 +100,12 @@ impl Core {
                  preview 1, with no function that could be a task",
                 "make a library of it that exports its tasks (`umbel new` begins one), and build \
                  that with `umbel build`, or for the target `wasm32-wasip2`",
+            ),
+            Self::GoCommand => (
+                "is a core WebAssembly module, not a component: a program in Go, with no function \
+                 that could be a task",
+                "Go makes a library of it with `-buildmode=c-shared`: `umbel build` passes that, \
+                 makes the bindings and the component",
             ),
             Self::Reactor => (
                 "is a core WebAssembly module, not a component: a library for WASI preview 1 that \
@@ -137,6 +151,9 @@ mod tests {
         check("(module)", Core::Bare);
         check("(module (func (export \"_start\")))", Core::Bare);
         check(&format!("(module {import} (func (export \"_start\")))"), Core::Command);
+        let go =
+            format!("(module {import} (func (export \"_start\")) (@custom \"go:buildid\" \"\"))");
+        check(&go, Core::GoCommand);
         check(&format!("(module {import} (func (export \"_initialize\")))"), Core::Reactor);
         check("(module (@custom \"component-type:plugin\" \"\"))", Core::Typed);
         let typed = format!("(module {import} (@custom \"component-type\" \"\"))");

@@ -6,7 +6,7 @@ use std::process::Command;
 use super::{HOST, Module, Source, helper, template};
 use crate::encode::{self, World};
 use crate::project::Project;
-use crate::tools::{Job, Tool};
+use crate::tools::{Failed, Job, Tool};
 use crate::{Problem, bindings};
 
 pub(crate) struct C;
@@ -69,7 +69,10 @@ impl Module for C {
         }
         // Relative, so that messages name files as the author knows them.
         command.args(files(job.project)).args(BINDINGS).arg("-o").arg(&core);
-        let said = job.run("compile C", &mut command)?;
+        let said = match job.attempt("compile C", &mut command)? {
+            Ok(said) => said,
+            Err(failed) => return Err(explain(failed, job, &made.join("plugin.h"))),
+        };
         if !said.trim().is_empty() {
             job.show.said(&said);
         }
@@ -77,6 +80,27 @@ impl Module for C {
         let module = std::fs::read(&core).map_err(|why| Problem::file("read", &core, why))?;
         encode::component(&if job.release { encode::strip(&module) } else { module })
     }
+}
+
+/// What the compiler said; where a task's function is missing, how it would begin.
+fn explain(failed: Failed, job: &mut Job<'_>, header: &Path) -> Problem {
+    let header = std::fs::read_to_string(header).unwrap_or_default();
+    let missing = failed.said.lines().find_map(|line| line.split_once("undefined symbol: "));
+    let declared = missing.and_then(|(_, name)| declaration(&header, name.trim()));
+    if let Some(declaration) = declared {
+        return Problem::new("a function is missing that the .wit file exports")
+            .help(format!("write it: {declaration}"))
+            .help("or take it out of the .wit file in wit/");
+    }
+    job.show.said(&failed.said);
+    failed.problem
+}
+
+/// The declaration of this function, without what ends it.
+fn declaration<'a>(header: &'a str, name: &str) -> Option<&'a str> {
+    let called = format!("{name}(");
+    let line = header.lines().find(|line| line.contains(&called))?;
+    Some(line.trim_start_matches("extern ").trim_end_matches(';'))
 }
 
 /// The project's own files and its helpers.
@@ -126,4 +150,21 @@ fn clang(program: &Path, sysroot: &Path) -> Command {
 
 fn has_library(sysroot: &Path) -> bool {
     sysroot.join("lib/wasm32-wasi/libc.a").is_file()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_is_declared_as_its_author_would_begin_it() {
+        let header = "// Exported Functions\nbool exports_a_add(plugin_string_t *text, double *ret);\n\
+                      extern void exports_a_add_up(void);\n";
+        let check = |name: &str, expected: Option<&str>| {
+            assert_eq!(declaration(header, name), expected, "{name}");
+        };
+        check("exports_a_add", Some("bool exports_a_add(plugin_string_t *text, double *ret)"));
+        check("exports_a_add_up", Some("void exports_a_add_up(void)"));
+        check("malloc", None);
+    }
 }

@@ -9,7 +9,7 @@ use super::{HOST, Module, Source, template};
 use crate::Problem;
 use crate::encode::World;
 use crate::project::Project;
-use crate::tools::{Job, Tool};
+use crate::tools::{Failed, Job, Tool};
 
 pub(crate) struct Go;
 
@@ -53,7 +53,13 @@ impl Module for Go {
             false => "-ldflags=-checklinkname=0",
         };
         command.args(["build", "-buildmode=c-shared", link, "-o"]).arg(&core).arg(".");
-        let said = job.run("compile Go", &mut command)?;
+        let said = match job.attempt("compile Go", &mut command)? {
+            Ok(said) => said,
+            Err(failed) => {
+                job.show.said(&failed.said);
+                return Err(explain(failed));
+            }
+        };
         if !said.trim().is_empty() {
             job.show.said(&said);
         }
@@ -61,6 +67,18 @@ impl Module for Go {
         let module = fs::read(&core).map_err(|why| Problem::file("read", &core, why))?;
         // The types again, as they are written: bindings rearrange their copy.
         World::read(job.project.folder())?.component(&module)
+    }
+}
+
+/// The compiler has said where; what is to be done follows from the .wit file.
+fn explain(failed: Failed) -> Problem {
+    let unlike = ["missing method ", "wrong type for method "];
+    match unlike.iter().any(|words| failed.said.contains(words)) {
+        true => failed.problem.help(
+            "each function of the .wit file in wit/ is a method; build/bindings/exports has them as Go \
+             writes them, in an interface `Tasks`: change the method, or the .wit file",
+        ),
+        false => failed.problem,
     }
 }
 

@@ -137,10 +137,15 @@ fn entry_text(world: &World, author: &Author) -> String {
 
 from importlib import import_module
 from json import loads
+from sys import modules
 
 from umbel import _guest
 
 import {module} as author
+
+if "socket" in modules:
+    # It looks names up with this codec, which it would import only then.
+    import encodings.idna
 
 _guest.connect(
     _guest.Worker(

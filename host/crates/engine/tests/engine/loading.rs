@@ -143,7 +143,11 @@ fn functions_that_cannot_be_tasks_are_skipped_with_a_reason() {
     assert_eq!(
         plugin.skipped,
         [
-            ("test:disk/files.open".to_owned(), "a resource cannot be sent".to_owned()),
+            (
+                "test:disk/files.open".to_owned(),
+                "a resource cannot be sent; give what is in it, as a record, bytes or a text"
+                    .to_owned(),
+            ),
             ("init".to_owned(), "it starts the language's runtime".to_owned()),
         ]
     );
