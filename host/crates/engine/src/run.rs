@@ -164,7 +164,8 @@ fn store(core: &Core, state: State) -> Store<State> {
     let sandbox = &core.policy.sandbox;
     let mut store = Store::new(&core.flavour.engine, state);
     store.limiter(|state| &mut state.limits);
-    store.set_max_component_handles(sandbox.handles as usize);
+    // While a call lends them to the host, each counts twice.
+    store.set_max_component_handles(2 * sandbox.handles as usize);
     store.set_hostcall_fuel(usize::try_from(host_call_bytes(core)).unwrap_or(usize::MAX));
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(tick);
