@@ -45,9 +45,13 @@ test: venv plugins guests ## Run every test, against real brokers and real Celer
 	@scripts/test.sh
 
 .PHONY: test-languages
-test-languages: venv ## From `umbel new` to a result in Celery, in every language (LANGUAGES="c go" for some)
+test-languages: venv plugins ## From `umbel new` to a result in Celery, in every language (LANGUAGES="c go" for some)
 	@scripts/build.sh tests
 	@scripts/test-languages.sh
+
+.PHONY: docs
+docs: setup ## Make a book of docs/ in target/book, and check its links
+	@scripts/docs.sh
 
 .PHONY: check
 check: setup ## Format, lints, layers, and the tests that need no broker

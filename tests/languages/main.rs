@@ -4,16 +4,15 @@
 
 mod stopwatch;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use umbel_harness::process::Process;
 use umbel_harness::python::Peer;
 use umbel_harness::redis::RedisServer;
-use umbel_harness::worker::{self, Worker};
-use umbel_harness::{eventually, paths};
+use umbel_harness::worker::Worker;
+use umbel_harness::{eventually, paths, shell};
 
 use self::stopwatch::{Row, table};
 
@@ -27,10 +26,10 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // One at a time: they are timed.
     arguments.test_threads = Some(1);
-    let wanted = std::env::var("UMBEL_LANGUAGES").unwrap_or_default();
+    let wanted = paths::languages();
     let trials = LANGUAGES.map(|language| {
         let name = format!("a_task_in_{language}_runs_minutes_after_umbel_new");
-        let left_out = !wanted.split_whitespace().any(|one| one == language);
+        let left_out = !wanted.iter().any(|one| one == language);
         Trial::test(name, move || one(language)).with_ignored_flag(left_out)
     });
     let conclusion = libtest_mimic::run(&arguments, trials.into());
@@ -76,17 +75,7 @@ fn own_tests(language: &str) -> Option<&'static str> {
 
 /// Types a command into a shell, and gives what it printed.
 fn type_in(folder: &Path, line: &str, row: &mut Row) -> String {
-    // The environment of a worker of the tests, and a shell in it.
-    let environment = worker::command("version");
-    let mut command = Command::new("sh");
-    command.args(["-c", line]).current_dir(folder);
-    for (name, value) in environment.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    command.env("PATH", path());
+    let command = shell::typed(line, folder, &[]);
     let since = Instant::now();
     let mut process = Process::start(line, command);
     let status = process.await_end(LONG);
@@ -94,15 +83,6 @@ fn type_in(folder: &Path, line: &str, row: &mut Row) -> String {
     assert!(status.success(), "`{line}` ended with {status}:\n{said}");
     row.took(line, since.elapsed());
     said
-}
-
-/// The umbel that is tested, and compilers that scripts have fetched, before what the machine has.
-fn path() -> std::ffi::OsString {
-    let own = paths::umbel().parent().map(Path::to_owned).unwrap_or_default();
-    let fetched = std::env::var_os("UMBEL_COMPILERS").map(PathBuf::from);
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let all = std::iter::once(own).chain(fetched).chain(std::env::split_paths(&path));
-    std::env::join_paths(all).expect("folders of a PATH make a PATH")
 }
 
 fn size(folder: &Path) -> u64 {

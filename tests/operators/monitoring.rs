@@ -178,13 +178,13 @@ fn promtool(args: &[&str]) {
 }
 
 #[test]
-fn the_readme_names_every_metric() {
+fn the_guide_names_every_metric() {
     let stage = Stage::set(Broker::Redis);
     let mut umbel = stage.umbel_that_serves(UMBEL);
     let page = get(&address(&mut umbel), "/metrics").body;
-    let readme = read("README.md");
+    let guide = read("docs/operating.md");
     let families = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
     let ours = families.filter(|name| name.starts_with("umbel_"));
-    let missing: Vec<_> = ours.filter(|name| !readme.contains(*name)).collect();
+    let missing: Vec<_> = ours.filter(|name| !guide.contains(*name)).collect();
     assert!(missing.is_empty(), "{missing:?}");
 }

@@ -13,5 +13,6 @@ pub mod rabbitmq;
 mod reaper;
 pub mod redis;
 pub mod sentinels;
+pub mod shell;
 pub mod terminal;
 pub mod worker;

@@ -70,6 +70,17 @@ pub fn cache() -> PathBuf {
     folder
 }
 
+/// Where scripts have fetched compilers that the machine may lack: `UMBEL_COMPILERS`.
+pub fn compilers() -> Option<PathBuf> {
+    from_environment("UMBEL_COMPILERS")
+}
+
+/// Languages of plugins whose compilers are to be tried: `UMBEL_LANGUAGES`, none by default.
+pub fn languages() -> Vec<String> {
+    let named = std::env::var("UMBEL_LANGUAGES").unwrap_or_default();
+    named.split_whitespace().map(str::to_owned).collect()
+}
+
 /// How much of a long proof to run: the number in this variable, else `short`.
 pub fn amount(variable: &str, short: u64) -> u64 {
     let given = from_environment(variable);
