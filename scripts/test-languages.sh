@@ -1,6 +1,6 @@
 #!/bin/bash
-# From `umbel new` to a result in Celery, in each language; ends with a table of seconds and sizes. LANGUAGES names
-# some of them. Compilers are fetched to target/; what is built lies in temporary folders.
+# From `umbel new` to a result in Celery, in each language; ends with a table of seconds and sizes. Then the example
+# plugins in C and Go. LANGUAGES names some of them. Compilers are fetched to target/; what is built lies in temporary folders.
 set -euo pipefail
 source "$(dirname "$0")/common.sh"
 "$root/scripts/languages.sh"
@@ -12,4 +12,4 @@ export UMBEL_COMPILERS=$target/venv-languages/bin
 if [ -n "${RUSTC:-}" ]; then
     export PATH=$PATH:$(dirname "$RUSTC")
 fi
-exec "$root/scripts/test.sh" --test languages -- --nocapture
+exec "$root/scripts/test.sh" --test languages --test ports -- --nocapture
