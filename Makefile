@@ -19,7 +19,7 @@ build: setup ## Build target/release/umbel
 	@scripts/build.sh
 
 .PHONY: plugins
-plugins: setup ## Build the example plugins to target/plugins/*.wasm
+plugins: build ## Build the example plugins to target/plugins/*.wasm
 	@scripts/build-plugins.sh
 
 .PHONY: guests
@@ -39,9 +39,10 @@ venv: ## Make target/venv, the Python environment of the tests
 	@scripts/setup.sh test
 
 .PHONY: test
-test: venv plugins guests ## Run every test, against real brokers and real Celery
+test: venv guests ## Run every test, against real brokers and real Celery
 	@scripts/test-sdk.sh
 	@scripts/build.sh tests
+	@scripts/build-plugins.sh
 	@scripts/test.sh
 
 .PHONY: test-languages

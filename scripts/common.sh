@@ -20,7 +20,7 @@ die() {
 
 # fingerprint PATH...: one word that changes when any file below these paths does.
 fingerprint() {
-    (cd "$root" && find "$@" \( -name target -o -name node_modules -o -name __pycache__ \) -prune \
+    (cd "$root" && find "$@" \( -name target -o -name node_modules -o -name .venv -o -name __pycache__ \) -prune \
         -o -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c1-16)
 }
 

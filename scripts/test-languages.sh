@@ -1,6 +1,7 @@
 #!/bin/bash
-# From `umbel new` to a result in Celery, in each language, with a table of seconds and sizes; then all pages of the
-# guides. LANGUAGES names some of them. Compilers are fetched to target/; what is built lies in temporary folders.
+# From `umbel new` to a result in Celery, in each language, with a table of seconds and sizes; the example plugins in C
+# and Go; all pages of the guides. LANGUAGES names some of them. Compilers are fetched to target/; what is built lies in
+# temporary folders.
 set -euo pipefail
 source "$(dirname "$0")/common.sh"
 "$root/scripts/languages.sh"
@@ -12,4 +13,4 @@ export UMBEL_COMPILERS=$target/venv-languages/bin
 if [ -n "${RUSTC:-}" ]; then
     export PATH=$PATH:$(dirname "$RUSTC")
 fi
-exec "$root/scripts/test.sh" --test languages --test guides -- --nocapture
+exec "$root/scripts/test.sh" --test languages --test ports --test guides -- --nocapture

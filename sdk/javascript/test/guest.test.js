@@ -26,6 +26,11 @@ function made(run, { params = {}, result = "string", error = "error", waits = fa
   return implement({ run }, "tasks", { run: { params, result, error, async: waits } }).run;
 }
 
+/** What an engine throws for the error of an import. */
+function refused(payload) {
+  return Object.assign(new Error("[object Object] (see error.payload)"), { payload });
+}
+
 function thrown(run) {
   try {
     run();
@@ -46,6 +51,9 @@ describe("endings", () => {
       [new NotFound("nobody"), failed("NotFound", "nobody")],
       [new Failure("nobody", { kind: "Lost", data: [1] }), failed("Lost", "nobody", "[1]")],
       ["a text", failed("TaskError", "a text")],
+      [refused({ tag: "other", val: "it is away" }), failed("TaskError", "it is away")],
+      [refused({ tag: "no-such-store", val: null }), failed("TaskError", "no-such-store")],
+      [refused({ tag: "code", val: 3 }), failed("TaskError", "code: 3")],
       [new Retry(), retry(null, null, null)],
       [new Retry("busy", { after: 2 }), retry(failed("TaskError", "busy").val, 2000, null)],
       [new Retry("busy", { cause, after: 1.5, max: 2 }), retry(failed("TypeError", "no net").val, 1500, 2)],

@@ -140,7 +140,7 @@ function ending(error, says) {
   if (!meant) host().log("error", told(error), "");
   if (says === "error") return lowered(error);
   if (says !== "string") return error;
-  const plain = meant || !(error instanceof Error) || kind(error) === "Error";
+  const plain = meant || ["Error", "TaskError"].includes(kind(error));
   return plain ? message(error) : `${kind(error)}: ${message(error)}`;
 }
 
@@ -170,16 +170,24 @@ function failure(error, none) {
 }
 
 function kind(error) {
-  if (!(error instanceof Error)) return "TaskError";
+  if (!(error instanceof Error) || error.payload !== undefined) return "TaskError";
   // A class that extends Error and does not set its name is known by its own.
   return error.name === "Error" ? error.constructor.name : error.name;
 }
 
 function message(error) {
+  if (error?.payload !== undefined) return refusal(error.payload);
   if (!(error instanceof Error)) return typeof error === "string" ? error : stringify(error);
   const missing = error instanceof ReferenceError ? /^'?(\w+)'? is not defined/.exec(error.message)?.[1] : undefined;
   const help = missing !== undefined && Object.hasOwn(ABSENT, missing) ? ABSENT[missing] : undefined;
   return help === undefined ? error.message : `${error.message} (${help})`;
+}
+
+/** What an import of the author's own answered instead of a value; engines wrap it in an error. */
+function refusal(answer) {
+  if (typeof answer?.tag !== "string") return typeof answer === "string" ? answer : stringify(answer);
+  if (answer.val == null) return answer.tag;
+  return typeof answer.val === "string" ? answer.val : `${answer.tag}: ${stringify(answer.val)}`;
 }
 
 function data(error) {

@@ -74,6 +74,13 @@ class Endings(unittest.TestCase):
         ]:
             self.check(raised, kind, value)
 
+    def test_what_an_import_refused_is_told_in_its_words(self):
+        NoSuchStore, Other = case("Error_NoSuchStore"), case("Error_Other")
+        for value, message in [(Other("it is away"), "it is away"), (NoSuchStore(), "NoSuchStore"), ("text", "text")]:
+            self.check(Err(value), "Error_Failed", ("TaskError", message, None))
+        own = TYPES.Error_Ignore()
+        self.check(Err(own), "Error_Ignore", None)
+
     def test_an_unexpected_exception_leaves_its_traceback_in_the_log(self):
         with testing.task() as worker, self.assertRaises(Err):
             made(lambda: 1 / 0, {}, "string")()

@@ -113,8 +113,6 @@ def _method(call: Callable[..., Any], name: str, function: dict[str, Any], types
         _host.forget()
         try:
             return lower(call(*lift(args)))
-        except Err:
-            raise
         except Exception as error:
             raise _ending(error, function["error"], types) from None
 
@@ -128,8 +126,6 @@ def _async_method(call: Callable[..., Any], name: str, function: dict[str, Any],
         _host.forget()
         try:
             return lower(await call(*lift(args)))
-        except Err:
-            raise
         except Exception as error:
             raise _ending(error, function["error"], types) from None
 
@@ -169,6 +165,10 @@ def _ending(error: Exception, says: Optional[str], types: Any) -> Exception:
     """What the component gives back for an exception; itself where the function's type has no room for it."""
     if says not in ("error", "string"):
         return error
+    if isinstance(error, Err):
+        if isinstance(error.value, str if says == "string" else _cases(types)):
+            return error
+        error = _refusal(error)
     if not isinstance(error, (Ending, Failure)):
         _tell(error)
     if says == "error":
@@ -176,6 +176,19 @@ def _ending(error: Exception, says: Optional[str], types: Any) -> Exception:
     if isinstance(error, (Ending, Failure)):
         return Err(message_of(error))
     return Err(f"{kind_of(error)}: {message_of(error)}")
+
+
+def _cases(types: Any) -> tuple[type, ...]:
+    return (types.Error_Failed, types.Error_Retry, types.Error_Reject, types.Error_Ignore)
+
+
+def _refusal(error: Err) -> Exception:
+    """The error that an import of the author's own gave, which no task can give back as it is."""
+    refused = error.value
+    said = getattr(refused, "value", None)
+    case = type(refused).__name__.rpartition("_")[2]
+    message = refused if isinstance(refused, str) else said if isinstance(said, str) else case
+    return Failure(message).with_traceback(error.__traceback__)
 
 
 def _tell(error: Exception) -> None:

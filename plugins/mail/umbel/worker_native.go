@@ -1,0 +1,1 @@
+../../../sdk/go/umbel/worker_native.go
