@@ -70,6 +70,10 @@ deny: setup ## Check licences, bans and sources with cargo-deny, built if it is 
 bench: venv build plugins ## Measure: the engine, and whole workers beside Celery
 	@scripts/bench.sh
 
+.PHONY: bench-languages
+bench-languages: venv build ## Measure one function in five languages: building it, its size, its calls
+	@scripts/bench.sh languages
+
 .PHONY: hostile
 hostile: build plugins guests ## Measure every hostile behaviour: its ending, its lateness, its neighbours
 	@scripts/bench.sh hostile

@@ -2,6 +2,7 @@
 //! that `umbel new` writes: their tests, which need no worker.
 
 mod components;
+mod watching;
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};

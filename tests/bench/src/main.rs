@@ -7,6 +7,7 @@ mod chart;
 mod drain;
 mod events;
 mod hostile;
+mod languages;
 mod life;
 mod limits;
 mod pings;
@@ -18,14 +19,15 @@ use std::process::ExitCode;
 use crate::report::Report;
 
 const HELP: &str = "\
-usage: umbel-bench [drain] [life] [limits] [pings] [events] [hostile]
+usage: umbel-bench [drain] [life] [limits] [pings] [events] [languages] [hostile]
   drain    tasks per second from a prefilled queue: Umbel, Celery, a bare loop
   life     start to ready, memory and processor when idle, a thousand sleepers
   limits   how exactly time limits hold, and what neighbours notice
   pings    how soon remote control answers while every slot computes
   events   what a monitor that hears of every task costs, and what it costs if it does not hear
+  languages  one function in five languages: building it, its size, its calls
   hostile  every hostile task and message: its ending, its lateness, what neighbours notice
-Nothing named: all but the last. UMBEL_BENCH_ROUNDS (3) says how often each contender runs.";
+Nothing named: all but the last two. UMBEL_BENCH_ROUNDS (3) says how often each contender runs.";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -34,7 +36,7 @@ fn main() -> ExitCode {
         ["bare", broker, results] => bare::run(broker, results),
         ["--help" | "-h"] => println!("{HELP}"),
         sections => {
-            let known = ["drain", "life", "limits", "pings", "events", "hostile"];
+            let known = ["drain", "life", "limits", "pings", "events", "languages", "hostile"];
             if let Some(unknown) = sections.iter().find(|word| !known.contains(word)) {
                 println!("error: no section `{unknown}`\n\n{HELP}");
                 return ExitCode::from(2);
@@ -45,7 +47,8 @@ fn main() -> ExitCode {
                     false => ExitCode::FAILURE,
                 };
             }
-            measure(|section| sections.is_empty() || sections.contains(&section));
+            let rest = sections.is_empty();
+            measure(|section| (rest && section != "languages") || sections.contains(&section));
         }
     }
     ExitCode::SUCCESS
@@ -67,6 +70,9 @@ fn measure(wanted: impl Fn(&str) -> bool) {
     }
     if wanted("events") {
         events::run(&mut report);
+    }
+    if wanted("languages") {
+        languages::run(&mut report);
     }
     report.finish();
 }

@@ -10,7 +10,7 @@ use umbel_harness::rabbitmq::RabbitMq;
 use umbel_harness::redis::RedisServer;
 use umbel_protocol::envelope::Envelope;
 use umbel_protocol::message::{Message, RawMessage, Route};
-use umbel_protocol::names::{DEFAULT_QUEUE, PRIORITY_STEPS, UNACKED, queue_key};
+use umbel_protocol::names::{DEFAULT_QUEUE, PRIORITY_STEPS, RESULT_PREFIX, UNACKED, queue_key};
 use umbel_system_tests::request::request;
 use umbel_transport::address::Address;
 use umbel_transport::amqp::{AmqpBroker, AmqpOptions};
@@ -182,6 +182,23 @@ impl Stage {
         let mut push = redis::cmd("LPUSH");
         push.arg(DEFAULT_QUEUE).arg(envelope.to_json());
         push.query::<()>(connection).expect("Redis takes messages");
+    }
+
+    /// Sends messages one after the other, each when the result of the one before is there; gives how
+    /// many milliseconds each of them took.
+    pub(crate) fn round_trips(&self, messages: impl Iterator<Item = Message>) -> Vec<f64> {
+        let client = redis::Client::open(self.results_url()).expect("a Redis address");
+        let mut waiting = client.get_connection().expect("Redis is there");
+        waiting.set_read_timeout(Some(STUCK)).expect("a connection has a timeout");
+        let mut results = waiting.as_pubsub();
+        results.psubscribe(format!("{RESULT_PREFIX}*")).expect("Redis takes subscriptions");
+        let round_trip = |message: Message| {
+            let since = Instant::now();
+            self.push(&message);
+            results.get_message().expect("its result comes");
+            since.elapsed().as_secs_f64() * 1000.0
+        };
+        messages.map(round_trip).collect()
     }
 
     /// Watches a queue being drained; gives tasks per second, the start of the worker left out.

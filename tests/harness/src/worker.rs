@@ -18,6 +18,7 @@ pub struct Worker {
     broker: String,
     results: Option<String>,
     plugins: Vec<(String, PathBuf)>,
+    folder: Option<PathBuf>,
     config: String,
     args: Vec<String>,
     variables: Vec<(String, String)>,
@@ -30,6 +31,7 @@ impl Worker {
             broker: broker.to_owned(),
             results: None,
             plugins: vec![],
+            folder: None,
             config: String::new(),
             args: vec![],
             variables: vec![],
@@ -45,6 +47,12 @@ impl Worker {
     /// Serves this component under this name, and only those named this way.
     pub fn plugin(mut self, name: &str, file: PathBuf) -> Worker {
         self.plugins.push((name.to_owned(), file));
+        self
+    }
+
+    /// Serves what somebody else puts into this folder.
+    pub fn folder(mut self, folder: &Path) -> Worker {
+        self.folder = Some(folder.to_owned());
         self
     }
 
@@ -89,6 +97,9 @@ impl Worker {
 
     /// Components that were named are copied into a folder of their own.
     fn lay_out(&self, home: &Path) -> PathBuf {
+        if let Some(folder) = &self.folder {
+            return folder.clone();
+        }
         if self.plugins.is_empty() {
             return paths::plugins();
         }
