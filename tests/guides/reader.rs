@@ -37,6 +37,10 @@ pub(crate) struct Reader {
     http: String,
     /// Kept until the page ends.
     background: Vec<Process>,
+    /// Files that a diff has changed, as they were.
+    changed: Vec<(PathBuf, String)>,
+    /// A command was typed since the last change.
+    typed_since: bool,
 }
 
 impl Reader {
@@ -50,8 +54,9 @@ impl Reader {
         let programs = paths::umbel().parent().map(Path::to_owned).unwrap_or_default();
         std::os::unix::fs::symlink(programs.join("examples"), target.join("release/examples"))?;
         let http = format!("127.0.0.1:{}", free_port());
-        let (redis, background) = (OnceCell::new(), Vec::new());
-        Ok(Reader { page: page.to_owned(), home, place, redis, http, background })
+        let (redis, background, changed) = (OnceCell::new(), Vec::new(), Vec::new());
+        let (page, typed_since) = (page.to_owned(), false);
+        Ok(Reader { page, home, place, redis, http, background, changed, typed_since })
     }
 
     /// Does what one block says.
@@ -59,6 +64,9 @@ impl Reader {
         let line = block.line;
         if let Some(from) = block.mark("from") {
             return self.compare(block, from);
+        }
+        if let Some(file) = block.mark("change") {
+            return self.change(file, &block.text).map_err(|why| self.fault(line, file, &why));
         }
         if let Some(file) = block.mark("file") {
             return self.write(file, &block.text).map_err(|why| self.fault(line, file, &why));
@@ -92,8 +100,34 @@ impl Reader {
         written.map_err(|why| why.to_string())
     }
 
+    /// Puts a diff's new lines in the place of its old ones. What was changed before the last commands
+    /// is as it was again: each change is made alone.
+    fn change(&mut self, file: &str, diff: &str) -> Result<(), String> {
+        if std::mem::take(&mut self.typed_since) {
+            for (path, text) in self.changed.drain(..).rev() {
+                fs::write(path, text).map_err(|why| why.to_string())?;
+            }
+        }
+        let lines = |sign: char| -> String {
+            let lines = diff.lines().filter_map(|line| line.strip_prefix(sign));
+            lines.map(|line| format!("{line}\n")).collect()
+        };
+        let (old, new) = (lines('-'), lines('+'));
+        let path = self.place.join(file);
+        let text = fs::read_to_string(&path).map_err(|why| why.to_string())?;
+        // A line may go on where the page leaves off.
+        let (old, new) = (old.trim_end_matches('\n'), new.trim_end_matches('\n'));
+        if text.matches(old).count() != 1 {
+            return Err(format!("`{old}` is there {} times", text.matches(old).count()));
+        }
+        fs::write(&path, text.replace(old, new)).map_err(|why| why.to_string())?;
+        self.changed.push((path, text));
+        Ok(())
+    }
+
     /// Types a command; in a block marked `soon` again and again, until it prints what is shown.
     fn enter(&mut self, typed: &Typed, block: &Block) -> Result<(), String> {
+        self.typed_since = true;
         let command = self.real(&typed.command);
         if let Some(command) = command.strip_suffix(" &") {
             return self.begin(typed, command);

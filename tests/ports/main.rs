@@ -164,7 +164,11 @@ fn mail() {
         port.python.exec(&format!("requests.clear()\n{answers}"));
         let code = "id = app.send_task('mail.confirm_order', ['ada@example.com', 'Ä', []]).get()";
         port.agrees(code, &format!("here = list(requests)\nrequests.clear()\n{answers}"));
-        assert_eq!(port.python.eval("[len(here), len(requests)]"), json!([sent, sent]), "{answers}");
+        assert_eq!(
+            port.python.eval("[len(here), len(requests)]"),
+            json!([sent, sent]),
+            "{answers}"
+        );
         assert_eq!(port.python.eval("len({one['key'] for one in requests})"), 1);
         if answers == busy {
             let waited = port.python.eval("requests[1]['at'] - requests[0]['at'] >= 0.9");

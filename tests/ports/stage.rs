@@ -59,7 +59,13 @@ impl Setting {
         let worker = variables.fold(worker, |worker, (name, value)| worker.variable(name, value));
         let worker = worker.start();
         self.python.exec(&readme.task);
-        Port { python: self.python, caller: readme.caller, redis: self.redis, worker, _home: self.home }
+        Port {
+            python: self.python,
+            caller: readme.caller,
+            redis: self.redis,
+            worker,
+            _home: self.home,
+        }
     }
 }
 

@@ -98,11 +98,8 @@ fn measure(language: &'static str, component: &Path, build: f64) -> Row {
 /// Milliseconds that a check takes with nothing in its cache, less those that the next one takes.
 fn compile(component: &Path) -> f64 {
     let cache = tempfile::tempdir().expect("there is room for temporary files");
-    let line = format!(
-        "UMBEL_CACHE='{}' umbel check '{}'",
-        cache.path().display(),
-        component.display()
-    );
+    let line =
+        format!("UMBEL_CACHE='{}' umbel check '{}'", cache.path().display(), component.display());
     let took = || {
         let since = Instant::now();
         typed(cache.path(), &line);
