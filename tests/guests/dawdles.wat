@@ -109,13 +109,15 @@
             (drop (call $write (call $writer (call $new-stream)) (i32.const 65530) (i32.const 4096)))
             (unreachable))
         ;; Reads what it writes itself, without end.
-        (func (export "copies") (result i32) (local $both i64)
+        (func (export "copies") (result i32) (local $both i64) (local $set i32)
             (local.set $both (call $new-stream))
+            (local.set $set (call $new-set))
+            (call $join (i32.wrap_i64 (local.get $both)) (local.get $set))
             (loop $l
-                (drop (call $write (call $writer (local.get $both)) (i32.const 0) (i32.const 32768)))
                 (drop (call $read
                     (i32.wrap_i64 (local.get $both)) (i32.const 32768) (i32.const 32768)))
-                (drop (call $new-set))
+                (drop (call $write (call $writer (local.get $both)) (i32.const 1024) (i32.const 16384)))
+                (drop (call $poll (local.get $set) (i32.const 0)))
                 (br $l))
             (unreachable))
         (func (export "cancels") (result i32) (local $task i32)

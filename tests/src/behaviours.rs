@@ -280,12 +280,7 @@ pub const BEHAVIOURS: &[Behaviour] = &[
         ("dawdles", "beyond-memory", "[]"),
         With("TaskTrap"),
     ),
-    try_it(
-        36,
-        "a stream from itself to itself",
-        ("dawdles", "copies", "[]"),
-        With("HostCallLimitExceeded"),
-    ),
+    try_it(36, "a stream from itself to itself", ("dawdles", "copies", "[]"), AtItsTimeLimit),
     try_it(
         36,
         "dropping a subtask that runs",

@@ -247,3 +247,4 @@ fn threads_and_error_contexts_are_refused() {
         let refusal = bench.refusal(&format!("(component {part})"));
         assert!(refusal.contains("cannot be compiled"), "{part}: {refusal}");
     }
+}
