@@ -14,7 +14,7 @@
     (core func $block (canon lower (func $clock "wait-for")))
     (core func $return (canon task.return (result u32)))
     (core func $new-set (canon waitable-set.new))
-    (core func $poll (canon waitable-set.poll (memory $memory "memory")))
+    (core func $poll (canon waitable-set.poll (memory (core memory $memory "memory"))))
     (core func $join (canon waitable.join))
     (core func $cancel (canon subtask.cancel))
     (core func $drop (canon subtask.drop))
@@ -22,8 +22,8 @@
     (core func $dec (canon backpressure.dec))
     (core func $yield (canon thread.yield))
     (core func $new-stream (canon stream.new $bytes))
-    (core func $read (canon stream.read $bytes async (memory $memory "memory")))
-    (core func $write (canon stream.write $bytes async (memory $memory "memory")))
+    (core func $read (canon stream.read $bytes async (memory (core memory $memory "memory"))))
+    (core func $write (canon stream.write $bytes async (memory (core memory $memory "memory"))))
     (core func $new-future (canon future.new $number))
 
     (core module $m
