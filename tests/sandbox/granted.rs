@@ -251,7 +251,7 @@ fn listings_that_nobody_reads_keep_nobody_waiting() {
     for name in ["a", "b", "c"] {
         desk.put(&format!("rw/{name}"), "");
     }
-    desk.gives("list-folder", &["/ro"], "note");
+    desk.gives("list-folder", &["/ro"], "[\"note\"]");
     desk.refuses("list-folder", &["/none"], "");
     desk.gives("listings", &["/rw", "2000"], "2000");
 }
