@@ -25,11 +25,12 @@ build_plugin() {
 }
 
 [ -d "$target/guests" ] || rm -f "$stamps/guests"
-for name in lab shapes; do
+for name in lab later shapes; do
     [ -e "$target/test-plugins/$name.wasm" ] || rm -f "$stamps/$name"
 done
 job guests "$(fingerprint tests/guests wit scripts/build-guests.sh)" "hostile guests" build_guests
 key=$(fingerprint tests/plugins wit sdk/rust scripts/build-guests.sh)
 job lab "$key" "plugin of the compatibility suite" build_plugin lab
+job later "$key" "plugin of async tasks" build_plugin later
 job shapes "$key" "plugin of every Rust type" build_plugin shapes
 jobs_end || die "the guests could not be built"

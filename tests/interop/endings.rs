@@ -1,6 +1,8 @@
 //! What a client sees of tasks that do not succeed.
 
 use serde_json::json;
+use umbel_harness::eventually::{PATIENCE, eventually};
+use umbel_harness::paths;
 use umbel_harness::python::{Peer, Raised};
 
 use crate::scene::{Pair, Scene, Stage};
@@ -53,6 +55,38 @@ pub(crate) fn an_expired_task_is_revoked(pair: Pair) {
     let _umbel = stage.worker().start();
     let raised = python.raises("late.get(timeout=30)");
     expect(&raised, "celery.exceptions", "TaskRevokedError", &["expired"]);
+}
+
+/// Results, failures, retries, progress, and a wait that is called off; and no run sees another one.
+pub(crate) fn an_async_task_ends_as_others_do(pair: Pair) {
+    let stage = Stage::set(pair);
+    let umbel = stage.worker().plugin("later", paths::test_plugin("later")).start();
+    let _shown = umbel.process.shown_on_failure();
+    let mut python: Peer = stage.peer();
+    assert_eq!(python.eval("call('later.ending', 'well')"), json!("after 0 retries"));
+    assert_eq!(python.eval("call('later.ending', how='retry')"), json!("after 2 retries"));
+    let raised = python.raises("call('later.ending', 'fail')");
+    expect(&raised, "celery.exceptions", "LabError", &["as asked"]);
+    let raised = python.raises("call('later.ending', 'text')");
+    expect(&raised, "celery.exceptions", "TaskError", &["only text"]);
+    let raised = python.raises("call('later.ending', 'panic')");
+    expect(&raised, "celery.exceptions", "TaskTrap", &["unreachable"]);
+    let raised = python.raises("call('later.ending')");
+    expect(&raised, "builtins", "TypeError", &["missing 1 required positional argument: 'how'"]);
+    python.exec("waiting = app.send_task('later.wait')");
+    eventually("it tells how far it is", PATIENCE, || {
+        match python.eval("[waiting.state, waiting.info]") {
+            seen if seen[0] == "PROGRESS" && seen[1]["current"] == 1 => Ok(()),
+            seen => Err(seen.to_string()),
+        }
+    });
+    python.exec("waiting.revoke(terminate=True)");
+    let raised = python.raises("waiting.get(timeout=60)");
+    expect(&raised, "celery.exceptions", "TaskRevokedError", &["terminated"]);
+    let alone = "from celery import group\n\
+                 runs = group(app.signature('later.runs') for _ in range(40)).delay()";
+    python.exec(alone);
+    assert_eq!(python.eval("set(runs.get(timeout=60)) == {1}"), json!(true));
 }
 
 #[track_caller]

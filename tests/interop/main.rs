@@ -114,6 +114,11 @@ mod redis_alone {
     fn an_expired_task_is_revoked() {
         crate::endings::an_expired_task_is_revoked(PAIR);
     }
+
+    #[test]
+    fn an_async_task_ends_as_others_do() {
+        crate::endings::an_async_task_ends_as_others_do(PAIR);
+    }
 }
 
 mod rabbitmq_alone {

@@ -30,6 +30,7 @@ const GUESTS: &[(&str, fn())] = &[
     ("reaches", granted::an_import_that_is_not_granted_names_the_line_that_would_allow_it),
     ("recurses", endings::endless_recursion_is_a_trap_that_says_so),
     ("remembers", memory::nothing_is_left_of_an_earlier_run),
+    ("rushes", granted::a_component_may_import_both_versions_under_one_grant),
     ("sleeps", endings::sleeping_for_ever_ends_at_the_time_limit),
     ("snoops", surroundings::nothing_of_the_worker_is_visible),
     ("spams", sending::a_flood_of_submissions_is_counted),

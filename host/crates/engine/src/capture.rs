@@ -10,6 +10,8 @@ use umbel_value::{Map, Value};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
+use crate::meter::Meter;
+
 /// A longer line is cut into several.
 const LONGEST_LINE: usize = 16 << 10;
 
@@ -67,7 +69,7 @@ impl Journal {
 
     /// A stream that a guest's standard output or error goes to.
     pub(crate) fn stream(&self, from: Source) -> Stream {
-        Stream { journal: self.clone(), from }
+        Stream { journal: self.clone(), from, meter: None }
     }
 
     /// A line of the host's own, whatever the limit says.
@@ -195,6 +197,15 @@ fn cut(text: &str, most: usize) -> &str {
 pub(crate) struct Stream {
     journal: Journal,
     from: Source,
+    /// Counts writes that are no calls of their own.
+    meter: Option<Arc<Meter>>,
+}
+
+impl Stream {
+    /// The same, with what WASI 0.3 writes counted.
+    pub(crate) fn counted(self, meter: &Arc<Meter>) -> Self {
+        Self { meter: Some(meter.clone()), ..self }
+    }
 }
 
 impl OutputStream for Stream {
@@ -225,7 +236,8 @@ impl IsTerminal for Stream {
 
 impl StdoutStream for Stream {
     fn async_stream(&self) -> Box<dyn tokio::io::AsyncWrite + Send + Sync> {
-        Box::new(Sink(self.journal.stream(self.from)))
+        let Self { journal, from, meter } = self;
+        Box::new(Sink(Stream { meter: meter.clone(), ..journal.stream(*from) }))
     }
 
     fn p2_stream(&self) -> Box<dyn OutputStream> {
@@ -242,6 +254,9 @@ impl tokio::io::AsyncWrite for Sink {
         _cx: &mut std::task::Context<'_>,
         bytes: &[u8],
     ) -> std::task::Poll<std::io::Result<usize>> {
+        if let Some(meter) = &self.0.meter {
+            meter.host_call();
+        }
         self.0.journal.pages().take(self.0.from, bytes);
         std::task::Poll::Ready(Ok(bytes.len()))
     }

@@ -166,6 +166,9 @@ fn store(core: &Core, state: State) -> Store<State> {
     store.limiter(|state| &mut state.limits);
     // While a call lends them to the host, each counts twice.
     store.set_max_component_handles(2 * sandbox.handles as usize);
+    if let Some(behind) = store.concurrent_resource_table() {
+        behind.set_max_capacity(64 + sandbox.handles as usize * BEHIND_A_HANDLE);
+    }
     store.set_hostcall_fuel(usize::try_from(host_call_bytes(core)).unwrap_or(usize::MAX));
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(tick);
@@ -176,6 +179,9 @@ fn store(core: &Core, state: State) -> Store<State> {
     }
     store
 }
+
+/// What the host keeps for one handle at the most: a stream that is looked at is four.
+const BEHIND_A_HANDLE: usize = 16;
 
 /// Bytes one host call or one result may copy out of a guest, so that none takes long. An item of a
 /// result's list costs what its box takes on the host's side; more items than fit into the result as

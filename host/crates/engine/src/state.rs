@@ -71,6 +71,11 @@ impl State {
     /// WASI, and what this run has opened of its grants. Every call of WASI's passes here.
     pub(crate) fn surroundings(&mut self) -> (WasiCtxView<'_>, &mut Opened) {
         self.meter.host_call();
+        self.opened()
+    }
+
+    /// The same for who is called by one that has counted.
+    pub(crate) fn opened(&mut self) -> (WasiCtxView<'_>, &mut Opened) {
         let (granted, journal, meter) = (&self.granted, &self.journal, &self.meter);
         let wasi = self.wasi.get_or_insert_with(|| Box::new(granted.open(journal, meter)));
         let (ctx, opened) = &mut **wasi;

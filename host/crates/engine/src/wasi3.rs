@@ -1,16 +1,13 @@
-//! WASI 0.3 beside 0.2: the same surroundings, grants and meter. What it can do that our checks do
-//! not see is not there: it opens no socket, and `grants::imports` refuses it beside a directory that
-//! may be written to.
+//! WASI 0.3 beside 0.2: the same surroundings, grants and meter. Clocks and randomness are counted
+//! here; files and sockets in `grants`, which puts its own calls in the place of these.
 
 use std::time::Duration;
 
-use wasmtime::component::{Accessor, HasData, Linker, Resource};
+use wasmtime::component::{Accessor, HasData, Linker};
 use wasmtime_wasi::clocks::WasiClocksView;
 use wasmtime_wasi::p3::bindings::clocks::{monotonic_clock, system_clock, types as clock_types};
 use wasmtime_wasi::p3::bindings::random::{insecure, insecure_seed, random};
-use wasmtime_wasi::p3::bindings::sockets::types::{ErrorCode, IpAddressFamily};
 use wasmtime_wasi::random::WasiRandomView;
-use wasmtime_wasi::sockets::{TcpSocket, UdpSocket};
 
 use crate::state::State;
 
@@ -36,26 +33,11 @@ pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
     insecure::add_to_linker::<State, Run>(linker, counted)?;
     insecure_seed::add_to_linker::<State, Run>(linker, counted)?;
     wasmtime_wasi_http::p3::add_to_linker(linker)?;
-    sockets::add_to_linker(linker)?;
-    linker.allow_shadowing(true);
-    refuse::<TcpSocket>(linker, "[static]tcp-socket.create")?;
-    refuse::<UdpSocket>(linker, "[static]udp-socket.create")?;
-    linker.allow_shadowing(false);
-    Ok(())
+    sockets::add_to_linker(linker)
 }
 
 fn counted(state: &mut State) -> Counted<'_> {
     Counted(state)
-}
-
-/// What went over such a socket could not be counted: none can be made.
-fn refuse<T: 'static>(linker: &mut Linker<State>, create: &str) -> wasmtime::Result<()> {
-    type Made<T> = (Result<Resource<T>, ErrorCode>,);
-    let mut types = linker.instance("wasi:sockets/types@0.3.0")?;
-    types.func_wrap(create, |store, (_,): (IpAddressFamily,)| -> wasmtime::Result<Made<T>> {
-        store.data().meter.host_call();
-        Ok((Err(ErrorCode::AccessDenied),))
-    })
 }
 
 impl clock_types::Host for Counted<'_> {}

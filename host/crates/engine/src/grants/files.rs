@@ -2,6 +2,8 @@
 //! nothing moved, linked or pointed from one grant into another.
 
 mod calls;
+mod listing;
+mod wasi3;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -48,6 +50,27 @@ impl Files {
     fn is_scratch(&self, index: usize) -> bool {
         self.scratch.is_some() && index + 1 == self.quotas.len()
     }
+
+    /// Which directory a descriptor lies in.
+    fn index_of(&self, fd: &Resource<Descriptor>) -> Option<usize> {
+        self.of.get(&fd.rep()).copied()
+    }
+
+    fn quota_of(&self, fd: &Resource<Descriptor>) -> Option<Quota> {
+        self.quotas.get(self.index_of(fd)?).cloned()
+    }
+
+    /// The guest was told of its directories, in their order.
+    fn told<'a>(&mut self, directories: impl Iterator<Item = &'a Resource<Descriptor>>) {
+        self.of.extend(directories.enumerate().map(|(at, fd)| (fd.rep(), at)));
+    }
+
+    /// Something below `folder` was opened.
+    fn opened(&mut self, folder: &Resource<Descriptor>, fd: &Resource<Descriptor>) {
+        if let Some(index) = self.index_of(folder) {
+            self.of.insert(fd.rep(), index);
+        }
+    }
 }
 
 impl Drop for Scratch {
@@ -81,7 +104,8 @@ impl WasiView for Guarded<'_> {
 
 pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     preopens::add_to_linker::<State, Guards>(linker, guarded)?;
-    types::add_to_linker::<State, Guards>(linker, guarded)
+    types::add_to_linker::<State, Guards>(linker, guarded)?;
+    wasi3::add_to_linker(linker)
 }
 
 fn guarded(state: &mut State) -> Guarded<'_> {
@@ -94,14 +118,12 @@ impl Guarded<'_> {
         self.filesystem()
     }
 
-    /// Which directory a descriptor lies in.
     fn index(&self, fd: &Resource<Descriptor>) -> FsResult<usize> {
-        self.files.of.get(&fd.rep()).copied().ok_or_else(|| ErrorCode::BadDescriptor.into())
+        self.files.index_of(fd).ok_or_else(|| ErrorCode::BadDescriptor.into())
     }
 
     fn quota(&self, fd: &Resource<Descriptor>) -> FsResult<Quota> {
-        let quota = self.files.quotas.get(self.index(fd)?).cloned();
-        quota.ok_or_else(|| ErrorCode::BadDescriptor.into())
+        self.files.quota_of(fd).ok_or_else(|| ErrorCode::BadDescriptor.into())
     }
 
     /// Nothing moves from one grant to another.

@@ -16,6 +16,7 @@ use umbel_task::grants::http::{Scheme, Target};
 use wasmtime::component::Linker;
 use wasmtime_wasi_http::io::TokioIo;
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
+use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode as ErrorCode3;
 use wasmtime_wasi_http::{
     Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
 };
@@ -85,6 +86,10 @@ impl WasiHttpHooks for Hooks {
         Box::new(async move { send(request, Times::of(options), admitted?, &granted, meter).await })
     }
 
+    fn p3_outgoing_body_chunk_size(&mut self) -> usize {
+        64 << 10
+    }
+
     fn p2_error_from_hyper(&mut self, error: &hyper::Error) -> ErrorCode {
         match error {
             _ if error.is_parse_too_large() => ErrorCode::HttpResponseHeaderSectionSize(None),
@@ -104,6 +109,27 @@ impl WasiHttpHooks for Hooks {
 
     fn p2_error_from_tls(&mut self, _: &std::io::Error) -> ErrorCode {
         ErrorCode::TlsProtocolError
+    }
+
+    fn p3_error_from_hyper(&mut self, error: &hyper::Error) -> ErrorCode3 {
+        match error {
+            _ if error.is_parse_too_large() => ErrorCode3::HttpResponseHeaderSectionSize(None),
+            _ if error.is_incomplete_message() => ErrorCode3::HttpResponseIncomplete,
+            _ if error.is_closed() || error.is_canceled() => ErrorCode3::ConnectionTerminated,
+            _ => ErrorCode3::HttpProtocolError,
+        }
+    }
+
+    fn p3_error_from_connect(&mut self, error: &std::io::Error) -> ErrorCode3 {
+        match error.kind() {
+            std::io::ErrorKind::TimedOut => ErrorCode3::ConnectionTimeout,
+            std::io::ErrorKind::ConnectionRefused => ErrorCode3::ConnectionRefused,
+            _ => ErrorCode3::DestinationUnavailable,
+        }
+    }
+
+    fn p3_error_from_tls(&mut self, _: &std::io::Error) -> ErrorCode3 {
+        ErrorCode3::TlsProtocolError
     }
 }
 

@@ -48,7 +48,7 @@ pub(crate) fn granted(imports: &[String], source: &PluginSource) -> Result<(), R
         refused.push(format!("`{import}`"));
     }
     if refused.is_empty() {
-        return confined(imports, source);
+        return Ok(());
     }
     if !missing.is_empty() {
         let plugin = toml_key(&source.plugin());
@@ -57,38 +57,6 @@ pub(crate) fn granted(imports: &[String], source: &PluginSource) -> Result<(), R
     }
     let what = format!("imports what is not granted: {}", refused.join(", "));
     Err((what, Some(hints.join("\nhelp: "))))
-}
-
-/// Refuses what WASI 0.3 would do past our checks: fill a directory, send over a socket.
-fn confined(imports: &[String], source: &PluginSource) -> Result<(), Refusal> {
-    let of = |package: &str| {
-        let is = |import: &&String| {
-            Import::of(import).is_some_and(|import| {
-                import.package == package && import.version.starts_with("0.3.")
-            })
-        };
-        imports.iter().find(is)
-    };
-    let grants = &source.grants;
-    let may_write = grants.scratch.is_some()
-        || grants
-            .dirs
-            .iter()
-            .any(|dir| matches!(dir.access, umbel_task::grants::Access::Write { .. }));
-    let (import, what, help) = match (of("wasi:filesystem"), of("wasi:sockets")) {
-        (Some(import), _) if may_write => (
-            import,
-            "was granted a directory that it may write to: what WASI 0.3 writes is not counted yet",
-            "grant its directories with mode = \"ro\" and no `scratch`, or build it for WASI 0.2",
-        ),
-        (_, Some(import)) if !grants.sockets.is_empty() => (
-            import,
-            "was granted sockets: what goes over those of WASI 0.3 is not counted yet",
-            "use the sockets of WASI 0.2, or `http` instead",
-        ),
-        _ => return Ok(()),
-    };
-    Err((format!("imports `{import}` and {what}"), Some(help.to_owned())))
 }
 
 fn is_given(key: &str, source: &PluginSource) -> bool {

@@ -43,8 +43,10 @@ impl Resolver for System {
 /// Why a name has no address for a guest.
 #[derive(Debug)]
 pub(super) enum NoAddress {
-    /// It has one that is not public, and that nobody named.
+    /// It has one that is not public, and that nobody named; or nobody granted it.
     Forbidden,
+    /// It is no name.
+    Invalid,
     Unknown,
 }
 
@@ -95,19 +97,38 @@ impl LookupHost for Sockets<'_> {
         network: Resource<Network>,
         name: String,
     ) -> Result<Resource<ResolveAddressStream>, SocketError> {
-        let granted = self.0.granted.clone();
-        let (WasiCtxView { table, .. }, opened) = self.0.surroundings();
-        table.get(&network)?;
-        let host = name.parse::<IpAddr>().map(|address| Host::Address(address.to_canonical()));
-        let host = host.ok().or_else(|| Host::parse(&name)).ok_or(ErrorCode::InvalidArgument)?;
-        let ports = granted_ports(&granted.grants, &host);
-        if ports.is_empty() {
-            return Err(ErrorCode::AccessDenied.into());
-        }
-        let pins = opened.pins.clone();
-        let task = wasmtime_wasi::runtime::spawn(look(granted, host, ports, pins));
-        let found = table.push(Found::Looking(task))?;
+        self.0.opened().0.table.get(&network)?;
+        let looking = self.look_up(&name).map_err(code)?;
+        let task = wasmtime_wasi::runtime::spawn(async { looking.await.map_err(code) });
+        let found = self.0.opened().0.table.push(Found::Looking(task))?;
         Ok(Resource::new_own(found.rep()))
+    }
+}
+
+impl Sockets<'_> {
+    /// Begins to look for a granted name.
+    pub(super) fn look_up(
+        &mut self,
+        name: &str,
+    ) -> Result<impl Future<Output = Result<Vec<IpAddr>, NoAddress>> + Send + use<>, NoAddress>
+    {
+        let granted = self.0.granted.clone();
+        let (_, opened) = self.0.surroundings();
+        let host = name.parse::<IpAddr>().map(|address| Host::Address(address.to_canonical()));
+        let host = host.ok().or_else(|| Host::parse(name)).ok_or(NoAddress::Invalid)?;
+        let ports = granted_ports(&granted.grants, &host);
+        match ports.is_empty() {
+            true => Err(NoAddress::Forbidden),
+            false => Ok(look(granted, host, ports, opened.pins.clone())),
+        }
+    }
+}
+
+fn code(why: NoAddress) -> ErrorCode {
+    match why {
+        NoAddress::Forbidden => ErrorCode::AccessDenied,
+        NoAddress::Invalid => ErrorCode::InvalidArgument,
+        NoAddress::Unknown => ErrorCode::NameUnresolvable,
     }
 }
 
@@ -117,13 +138,9 @@ async fn look(
     host: Host,
     ports: Vec<(u16, bool)>,
     pins: Arc<Pins>,
-) -> Result<Vec<IpAddr>, ErrorCode> {
+) -> Result<Vec<IpAddr>, NoAddress> {
     let named = ports.iter().all(|(_, named)| *named);
-    let found = addresses(&host, named, &granted.grants, granted.resolver().as_ref()).await;
-    let found = found.map_err(|why| match why {
-        NoAddress::Forbidden => ErrorCode::AccessDenied,
-        NoAddress::Unknown => ErrorCode::NameUnresolvable,
-    })?;
+    let found = addresses(&host, named, &granted.grants, granted.resolver().as_ref()).await?;
     for (address, (port, _)) in found.iter().flat_map(|a| ports.iter().map(move |p| (a, p))) {
         pins.pin(*address, *port);
     }

@@ -9,6 +9,7 @@ mod keyvalue;
 mod lookup;
 mod offers;
 mod quota;
+mod relay;
 mod scratch;
 mod sockets;
 mod stream;
@@ -59,7 +60,7 @@ pub(crate) struct Opened {
     files: Files,
     pins: Arc<Pins>,
     /// Sockets that were open when they were last looked at.
-    open: Vec<(u32, OpenSocket)>,
+    open: Vec<(u32, Arc<OpenSocket>)>,
     /// The operator was told that the store refused something.
     told_of_store: bool,
 }
@@ -113,8 +114,8 @@ impl Granted {
         let mut opened = Opened { http, files, pins, open, told_of_store: false };
         let mut builder = WasiCtx::builder();
         builder
-            .stdout(journal.stream(Source::Stdout))
-            .stderr(journal.stream(Source::Stderr))
+            .stdout(journal.stream(Source::Stdout).counted(meter))
+            .stderr(journal.stream(Source::Stderr).counted(meter))
             .envs(env)
             .allow_tcp(!sockets.is_empty())
             .allow_udp(false)

@@ -4,6 +4,7 @@
 
 mod calls;
 mod counted;
+mod wasi3;
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -18,9 +19,10 @@ use wasmtime_wasi::p2::bindings::sockets::network::{
 };
 use wasmtime_wasi::p2::bindings::sockets::{tcp, tcp_create_socket};
 use wasmtime_wasi::p2::{SocketError, SocketResult, TcpSocket};
-use wasmtime_wasi::sockets::{SocketAddrUse, WasiSocketsView};
+use wasmtime_wasi::sockets::{SocketAddrUse, TcpSocket as TcpSocket3, WasiSocketsView};
 
-use crate::meter::OpenSocket;
+use super::Opened;
+use crate::meter::{Exceeded, OpenSocket};
 use crate::state::State;
 
 /// The addresses one run may connect to. What was checked is what is called: a name that has
@@ -69,7 +71,8 @@ impl HasData for HasSockets {
 
 pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     tcp::add_to_linker::<State, HasSockets>(linker, |state| Sockets(state))?;
-    tcp_create_socket::add_to_linker::<State, HasSockets>(linker, |state| Sockets(state))
+    tcp_create_socket::add_to_linker::<State, HasSockets>(linker, |state| Sockets(state))?;
+    wasi3::add_to_linker(linker)
 }
 
 impl network::Host for Sockets<'_> {
@@ -93,25 +96,38 @@ impl HostNetwork for Sockets<'_> {
 
 impl tcp_create_socket::Host for Sockets<'_> {
     fn create_tcp_socket(&mut self, family: IpAddressFamily) -> SocketResult<Resource<TcpSocket>> {
-        let place = self.0.place()?;
+        let place = self.0.place().map_err(|_| ErrorCode::NewSocketLimit)?;
         let socket = tcp_create_socket::Host::create_tcp_socket(&mut self.0.sockets(), family)?;
-        let (_, opened) = self.0.surroundings();
-        opened.open.push((socket.rep(), place));
+        self.0.opened().1.hold(socket.rep(), place);
         Ok(socket)
     }
 }
 
 impl State {
     /// A place for one more socket; those that were closed since make room.
-    fn place(&mut self) -> SocketResult<OpenSocket> {
+    fn place(&mut self) -> Result<Arc<OpenSocket>, Exceeded> {
         let meter = Arc::clone(&self.meter);
         if let Ok(place) = meter.socket() {
-            return Ok(place);
+            return Ok(Arc::new(place));
         }
-        let (WasiCtxView { table, .. }, opened) = self.surroundings();
-        let is_open = |rep: u32| table.get(&Resource::<TcpSocket>::new_borrow(rep)).is_ok();
-        opened.open.retain(|(rep, _)| is_open(*rep));
-        meter.socket().map_err(|_| ErrorCode::NewSocketLimit.into())
+        let (WasiCtxView { table, .. }, opened) = self.opened();
+        opened.open.retain(|(rep, _)| {
+            table.get(&Resource::<TcpSocket>::new_borrow(*rep)).is_ok()
+                || table.get(&Resource::<TcpSocket3>::new_borrow(*rep)).is_ok()
+        });
+        meter.socket().map(Arc::new)
+    }
+}
+
+impl Opened {
+    /// The socket under this number is open. One that had it earlier is not.
+    fn hold(&mut self, rep: u32, place: Arc<OpenSocket>) {
+        self.open.retain(|(other, _)| *other != rep);
+        self.open.push((rep, place));
+    }
+
+    fn held(&self, rep: u32) -> Option<Arc<OpenSocket>> {
+        self.open.iter().find(|(other, _)| *other == rep).map(|(_, place)| place.clone())
     }
 }
 

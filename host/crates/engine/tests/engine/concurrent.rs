@@ -197,12 +197,54 @@ fn what_wasi_3_offers_needs_the_grants_that_wasi_2_needs() {
     {
         bench.load(&importing(name));
     }
-    let mut source = bench.source(&importing("wasi:filesystem/types@0.3.0"));
-    source.grants.scratch = Some(1 << 20);
-    let refusal = crate::support::refusal(bench.engine.load(&source));
-    assert!(refusal.contains("what WASI 0.3 writes is not counted yet"), "{refusal}");
-    let mut source = bench.source(&importing("wasi:sockets/types@0.3.0"));
-    source.grants.sockets = vec!["tcp://example.com:5432".parse().unwrap()];
-    let refusal = crate::support::refusal(bench.engine.load(&source));
-    assert!(refusal.contains("not counted yet"), "{refusal}");
+    for name in ["wasi:filesystem/types@0.3.0", "wasi:sockets/types@0.3.0"] {
+        let mut source = bench.source(&importing(name));
+        source.grants.scratch = Some(1 << 20);
+        source.grants.sockets = vec!["tcp://example.com:5432".parse().unwrap()];
+        bench.engine.load(&source).unwrap_or_else(|why| panic!("{name}: {why}"));
+    }
+}
+
+/// Two clocks, one of each version, tell the same time.
+#[tokio::test]
+async fn both_versions_of_wasi_serve_one_component() {
+    let bench = Bench::new();
+    let task = bench.task(
+        r#"(component
+            (import "wasi:clocks/monotonic-clock@0.2.0" (instance $two
+                (export "now" (func (result u64)))))
+            (import "wasi:clocks/monotonic-clock@0.3.0" (instance $three
+                (export "now" (func (result u64)))))
+            (core func $two (canon lower (func $two "now")))
+            (core func $three (canon lower (func $three "now")))
+            (core module $m
+                (import "h" "two" (func $two (result i64)))
+                (import "h" "three" (func $three (result i64)))
+                (func (export "task") (result i32) (local $first i64) (local $second i64)
+                    (local.set $first (call $two))
+                    (local.set $second (call $three))
+                    (i32.and
+                        (i64.ge_u (local.get $second) (local.get $first))
+                        (i64.ge_u (call $two) (local.get $second)))))
+            (core instance $i (instantiate $m (with "h" (instance
+                (export "two" (func $two)) (export "three" (func $three))))))
+            (func (export "task") (result bool) (canon lift (core func $i "task"))))"#,
+    );
+    let ended = run(&task, "[]").await;
+    assert_eq!(ended.outcome, Outcome::Done(Value::Bool(true)));
+    assert_eq!(ended.cost.host_calls, 3);
+}
+
+/// What nobody has asked for yet is not there to be attacked.
+#[test]
+fn threads_and_error_contexts_are_refused() {
+    let bench = Bench::new();
+    for part in [
+        "(core func $f (canon error-context.drop))",
+        "(core func $f (canon subtask.cancel async))",
+        "(core func $f (canon thread.index))",
+    ] {
+        let refusal = bench.refusal(&format!("(component {part})"));
+        assert!(refusal.contains("cannot be compiled"), "{part}: {refusal}");
+    }
 }

@@ -163,7 +163,7 @@ async fn a_stop_ends_a_computing_and_a_waiting_guest() {
 #[tokio::test]
 async fn neighbours_run_on_while_guests_compute_on_the_only_thread() {
     let bench = Bench::with(|c| c.threads = 1);
-    let spin = bench.limited(&body("", "(loop (br 0))"), |s| s.time = Duration::from_secs(2));
+    let spin = bench.limited(&body("", "(loop (br 0))"), |s| s.time = Duration::from_secs(60));
     let add = bench.task(ADD);
     let stop = CancellationToken::new();
     let spinning: Vec<_> = (0..2)

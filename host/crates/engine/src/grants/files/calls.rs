@@ -15,9 +15,7 @@ use super::{Guarded, full};
 impl preopens::Host for Guarded<'_> {
     fn get_directories(&mut self) -> wasmtime::Result<Vec<(Resource<Descriptor>, String)>> {
         let directories = preopens::Host::get_directories(&mut self.inner())?;
-        for (at, (fd, _)) in directories.iter().enumerate() {
-            self.files.of.insert(fd.rep(), at);
-        }
+        self.files.told(directories.iter().map(|(fd, _)| fd));
         Ok(directories)
     }
 }
@@ -44,7 +42,7 @@ impl HostDescriptor for Guarded<'_> {
         open_flags: OpenFlags,
         flags: DescriptorFlags,
     ) -> FsResult<Resource<Descriptor>> {
-        let (index, quota) = (self.index(&fd)?, self.quota(&fd)?);
+        let quota = self.quota(&fd)?;
         let same = || Resource::new_borrow(fd.rep());
         let makes = open_flags.contains(OpenFlags::CREATE)
             && self.inner().stat_at(same(), path_flags, path.clone()).await.is_err();
@@ -53,9 +51,7 @@ impl HostDescriptor for Guarded<'_> {
         }
         let opened = self.inner().open_at(same(), path_flags, path, open_flags, flags).await;
         match &opened {
-            Ok(opened) => {
-                self.files.of.insert(opened.rep(), index);
-            }
+            Ok(opened) => self.files.opened(&fd, opened),
             Err(_) if makes => quota.no_entry(),
             Err(_) => {}
         }

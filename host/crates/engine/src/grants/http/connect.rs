@@ -29,7 +29,7 @@ pub(super) async fn open(
     let found = addresses(&target.host, named, &granted.grants, granted.resolver().as_ref()).await;
     let found = found.map_err(|why| match why {
         NoAddress::Forbidden => Error::DestinationIpProhibited,
-        NoAddress::Unknown => Error::DestinationNotFound,
+        NoAddress::Invalid | NoAddress::Unknown => Error::DestinationNotFound,
     })?;
     let mut failed = None;
     for address in found {
