@@ -6,6 +6,7 @@ pub mod build;
 pub mod encode;
 mod files;
 mod languages;
+mod merge;
 mod name;
 pub mod new;
 mod problem;

@@ -1,5 +1,6 @@
-//! Python: componentize-py puts CPython, the project and what it imports into one component. Between the component's
-//! exports and the author's functions stands the helper's `_guest`, told of their types by a module that is written here.
+//! Python: componentize-py puts CPython, the project and what it imports into one component, as some twelve modules that
+//! are linked at each start; here they become one. Between the component's exports and the author's functions stands the
+//! helper's `_guest`, told of their types by a module that is written here.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::process::Command;
 use super::shapes::{self, pascal, snake};
 use super::{HOST, Module, Source, helper, template, write};
 use crate::encode::World;
+use crate::merge::merge;
 use crate::project::Project;
 use crate::tools::{Failed, Job, Tool};
 use crate::{Problem, files};
@@ -83,7 +85,11 @@ impl Module for Python {
             .map_err(|failed| explain(failed, job, &author))?;
         let bytes = fs::read(&made).map_err(|why| Problem::file("read", &made, why))?;
         let _ = fs::remove_file(&made);
-        Ok(bytes)
+        job.show.step("link its modules");
+        Ok(merge(&bytes).unwrap_or_else(|why| {
+            job.show.said(&format!("its modules stay apart, and each task starts later: {why:#}"));
+            bytes
+        }))
     }
 }
 
