@@ -100,7 +100,6 @@ fn visits() {
     port.python.exec("probe.flushdb()\nfor i in range(700): probe.set(f'site/visits/ä{i}', i)");
     port.agrees_on("visits.top", &["[]", "[1000]", "[0]"]);
     // Not in its words, but said: a key that is no number.
-    assert_eq!(port.redis.command_line(&["SELECT", "1"]), "OK");
     port.python.exec("probe.set('site/visits/word', 'many')");
     let raised = port.python.raises("call('visits.hit', 'word')");
     assert_eq!(raised.kind, "TaskError", "{}", raised.traceback);
@@ -164,7 +163,11 @@ fn mail() {
         port.python.exec(&format!("requests.clear()\n{answers}"));
         let code = "id = app.send_task('mail.confirm_order', ['ada@example.com', 'Ä', []]).get()";
         port.agrees(code, &format!("here = list(requests)\nrequests.clear()\n{answers}"));
-        assert_eq!(port.python.eval("[len(here), len(requests)]"), json!([sent, sent]), "{answers}");
+        assert_eq!(
+            port.python.eval("[len(here), len(requests)]"),
+            json!([sent, sent]),
+            "{answers}"
+        );
         assert_eq!(port.python.eval("len({one['key'] for one in requests})"), 1);
         if answers == busy {
             let waited = port.python.eval("requests[1]['at'] - requests[0]['at'] >= 0.9");

@@ -59,16 +59,22 @@ impl Setting {
         let worker = variables.fold(worker, |worker, (name, value)| worker.variable(name, value));
         let worker = worker.start();
         self.python.exec(&readme.task);
-        Port { python: self.python, caller: readme.caller, redis: self.redis, worker, _home: self.home }
+        Port {
+            python: self.python,
+            caller: readme.caller,
+            worker,
+            _redis: self.redis,
+            _home: self.home,
+        }
     }
 }
 
 /// A port on its worker.
 pub(crate) struct Port {
     pub(crate) python: Peer,
-    pub(crate) redis: RedisServer,
     caller: String,
     worker: Umbel,
+    _redis: RedisServer,
     _home: TempDir,
 }
 
