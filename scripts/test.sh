@@ -30,7 +30,7 @@ again() {
     local suite name
     [ "$(failed | wc -l)" -le 3 ] || return 1
     while read -r suite name; do
-        case $suite in interop | compat | operators | cli | reload | guides) ;; *) return 1 ;; esac
+        case $suite in interop | compat | operators | cli | guides | ports | reload) ;; *) return 1 ;; esac
         printf '\n%s failed; once more, alone\n' "$name"
         "$root/scripts/cargo.sh" test --release --locked --quiet --workspace --test "$suite" -- --exact "$name" </dev/null || return 1
         unsteady+=("$suite $name")

@@ -62,8 +62,8 @@ impl Setting {
         Port {
             python: self.python,
             caller: readme.caller,
-            redis: self.redis,
             worker,
+            _redis: self.redis,
             _home: self.home,
         }
     }
@@ -72,9 +72,9 @@ impl Setting {
 /// A port on its worker.
 pub(crate) struct Port {
     pub(crate) python: Peer,
-    pub(crate) redis: RedisServer,
     caller: String,
     worker: Umbel,
+    _redis: RedisServer,
     _home: TempDir,
 }
 

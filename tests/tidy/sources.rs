@@ -27,7 +27,10 @@ fn walk(folder: &Path, extensions: &[&str], found: &mut Vec<PathBuf>) {
     for entry in entries.flatten() {
         let path = entry.path();
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with('.') || SKIPPED.contains(&&*name) {
+        // What `umbel build` makes in a plugin's folder; others are called so, too.
+        let built =
+            name == "build" && folder.parent().is_some_and(|above| above.ends_with("plugins"));
+        if name.starts_with('.') || SKIPPED.contains(&&*name) || built {
             continue;
         }
         if path.is_dir() {

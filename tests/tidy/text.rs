@@ -77,6 +77,29 @@ fn files_keep_their_budget() {
 }
 
 #[test]
+fn examples_can_be_read_in_one_go() {
+    for plugin in ["images", "text", "data", "visits", "archive", "mail"] {
+        let folder = format!("plugins/{plugin}");
+        let sources = files(&[&folder], &["rs", "js", "ts", "py", "c", "go"]);
+        let places = sources.iter().map(|path| relative(path));
+        // Their tests, and what comes with every project.
+        let own = places.filter(|place| {
+            !["/tests/", "/test/", "_test.", "/umbel/", "/wit/"]
+                .iter()
+                .any(|part| place.contains(part))
+        });
+        let lines: usize = own.map(|place| code_lines(&read(&place))).sum();
+        assert!(lines < 150, "{folder} has {lines} lines of code");
+    }
+}
+
+/// How many lines are neither blank nor comments, in any of the languages of plugins.
+fn code_lines(text: &str) -> usize {
+    let comment = |line: &str| ["//", "/*", "* "].iter().any(|opening| line.starts_with(opening));
+    text.lines().map(str::trim).filter(|line| !line.is_empty() && !comment(line)).count()
+}
+
+#[test]
 fn only_two_files_are_unsafe() {
     let signs = ["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern", "[unsafe("];
     let mut wrong = Vec::new();
