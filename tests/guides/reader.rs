@@ -209,7 +209,7 @@ impl Reader {
     fn shell(&self, line: &str) -> Command {
         let python = paths::python().parent().map(Path::to_owned).unwrap_or_default();
         let mut shell = shell::typed(line, &self.place, &[python]);
-        // Pages that build the same things share them; people do not work as root.
+        // Pages share what cargo has built; each calls its project by another name, and nobody works as root.
         shell.env("CARGO_TARGET_DIR", paths::workspace().join("target/guides"));
         shell.env("UMBEL_ALLOW_ROOT", "true").env("PYTHONDONTWRITEBYTECODE", "1");
         shell
@@ -217,11 +217,12 @@ impl Reader {
 
     /// What a page says, with the addresses of this test.
     fn real(&self, text: &str) -> String {
-        let mut text = text.replace(HTTP, &self.http);
-        for shown in REDIS.iter().filter(|_| text.contains(REDIS[1])).collect::<Vec<_>>() {
-            text = text.replace(shown, &self.redis());
+        let text = text.replace(HTTP, &self.http);
+        if !text.contains(REDIS[1]) {
+            return text;
         }
-        text
+        let redis = self.redis();
+        REDIS.iter().fold(text, |text, shown| text.replace(shown, &redis))
     }
 
     /// What was printed, with the addresses of the page.
