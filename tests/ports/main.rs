@@ -15,9 +15,12 @@ use umbel_harness::paths;
 use self::readme::Readme;
 use self::stage::{Setting, build, type_in};
 
+/// What it shows, the language whose compiler it needs, the test.
+type Case = (&'static str, Option<&'static str>, fn());
+
 fn main() {
     let wanted = std::env::var("UMBEL_LANGUAGES").unwrap_or_default();
-    let ports: [(&str, Option<&str>, fn()); 6] = [
+    let ports: [Case; 6] = [
         ("thumbnails_in_rust_are_those_of_pillow", None, images),
         ("markdown_in_javascript_is_that_of_python", None, text),
         ("statistics_of_csv_are_those_of_the_task_before", None, data),
