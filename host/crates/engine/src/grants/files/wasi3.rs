@@ -217,15 +217,20 @@ fn write(
 ) -> wasmtime::Result<(Outcome,)> {
     let state = store.data_mut();
     let room = (file(state, &fd).ok(), state.opened().1.files.quota_of(&fd));
-    let mut position = position;
+    let (mut next, mut counted) = (position, 0);
     let (data, objection) = relay::watched(store.as_context_mut(), data, move |length| {
         // Without both WASI writes nothing.
         let (Some(file), Some(quota)) = &room else { return Ok(()) };
-        let end = position.unwrap_or(0).saturating_add(length);
-        // At the end all is growth: what was written before may still be on its way.
-        let size = position.map_or(0, |_| file.metadata().map_or(0, |about| about.len()));
-        position = position.map(|_| end);
-        quota.grow(size, end).map_err(full)
+        let Some(start) = next else {
+            // At the end all is growth: what was written before may still be on its way.
+            return quota.grow(0, length).map_err(full);
+        };
+        let end = start.saturating_add(length);
+        // So may what was counted before.
+        let size = file.metadata().map_or(0, |about| about.len()).max(counted);
+        quota.grow(size, end).map_err(full)?;
+        (next, counted) = (Some(end), end);
+        Ok(())
     })?;
     let own = Access::<_, WasiFilesystem>::new(store.as_context_mut(), State::filesystem);
     let outcome = match position {
