@@ -52,7 +52,8 @@ fn one(language: &'static str) -> Result<(), Failed> {
     }
     assert!(printed.contains("\"mean\":2.0"), "invoke: {printed}");
     row.quick = size(&folder);
-    type_in(&folder, "umbel build --release", &mut row);
+    let said = type_in(&folder, "umbel build --release", &mut row);
+    assert!(!said.contains("its modules stay apart"), "{said}");
     row.small = size(&folder);
     if let Some(line) = own_tests(language) {
         // Not timed: nobody has to.
