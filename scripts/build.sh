@@ -9,5 +9,5 @@ quiet=--quiet
 if [ -t 2 ] || [ ! -x "$target/release/umbel" ]; then quiet=; fi
 # Tests use features that the binary alone does not: built apart, most of our crates would be built twice.
 what=(-p umbel)
-if [ "${1:-}" = tests ]; then what=(--workspace --bins --tests); fi
+if [ "${1:-}" = tests ]; then what=(--workspace --bins --tests --examples); fi
 exec "$root/scripts/cargo.sh" build --release --locked $quiet "${what[@]}"

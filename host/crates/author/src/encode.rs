@@ -133,15 +133,16 @@ fn misread(said: String) -> Problem {
                          list<T>, option<T>, result<T, E> and tuple<A, B>, and what the file itself \
                          calls a record, variant, enum or flags; any JSON is `json`, after `use \
                          umbel:task/types@0.1.0.{json};`";
-    let (no_type, no_package) = (said.contains("does not exist"), said.contains("not found"));
+    const PACKAGES: &str = "a package is known once its .wit files lie in a folder of wit/deps; `umbel \
+                            check` of a component says which of its imports a worker has, in which \
+                            version";
+    const NAMES: &str = "types and functions of one interface have different names";
+    let meant = [("does not exist", TYPES), ("not found", PACKAGES), ("duplicate name", NAMES)];
+    let help = meant.iter().find(|(words, _)| said.contains(words));
     let problem = Problem::new(said);
-    match (no_type, no_package) {
-        (true, _) => problem.help(TYPES),
-        (_, true) => problem.help(
-            "a package is known once its .wit files lie in a folder of wit/deps; `umbel check` of a \
-             component says which of its imports a worker has, in which version",
-        ),
-        _ => problem,
+    match help {
+        Some((_, help)) => problem.help(*help),
+        None => problem,
     }
 }
 
@@ -218,6 +219,19 @@ mod tests {
             let problem = wrap(Path::new("x.wasm"), bytes).expect_err(part);
             assert!(problem.to_string().contains(part), "{problem}");
         }
+    }
+
+    #[test]
+    fn a_mistake_in_wit_comes_with_the_way_out() {
+        for (said, part) in [
+            ("name `number` does not exist", "help: the types of WIT are bool"),
+            ("package 'wasi:http@0.2.99' not found", "help: a package is known once"),
+            ("duplicate name `bill`", "help: types and functions of one interface"),
+        ] {
+            let problem = misread(said.to_owned()).to_string();
+            assert!(problem.starts_with(said) && problem.contains(part), "{problem}");
+        }
+        assert_eq!(misread("expected `{`".to_owned()).to_string(), "expected `{`");
     }
 
     #[test]
