@@ -3,12 +3,16 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
+use tempfile::TempDir;
+
 static ROWS: Mutex<Vec<Row>> = Mutex::new(Vec::new());
 
 /// One language.
 pub(crate) struct Row {
     language: &'static str,
     typed: Vec<(String, Duration)>,
+    /// For what compilers keep, empty at first.
+    pub(crate) caches: TempDir,
     /// Bytes of a build that is quick.
     pub(crate) quick: u64,
     /// Bytes of a build that is small.
@@ -19,7 +23,9 @@ pub(crate) struct Row {
 
 impl Row {
     pub(crate) fn new(language: &'static str) -> Row {
-        Row { language, typed: Vec::new(), quick: 0, small: 0, send: Duration::ZERO }
+        let (typed, send) = (Vec::new(), Duration::ZERO);
+        let caches = TempDir::new().expect("a temporary folder can be made");
+        Row { language, typed, caches, quick: 0, small: 0, send }
     }
 
     pub(crate) fn took(&mut self, line: &str, time: Duration) {
