@@ -55,9 +55,10 @@ docs: setup ## Make a book of docs/ in target/book, and check its links
 	@scripts/docs.sh
 
 .PHONY: check
-check: setup ## Format, lints, layers, and the tests that need no broker
+check: setup ## Format, lints, layers, documentation, and the tests that need no broker
 	@$(cargo) fmt --all --check
 	@$(cargo) clippy --release --workspace --all-targets --locked -- -D warnings
+	@RUSTDOCFLAGS=-Dwarnings $(cargo) doc --release --locked --quiet --workspace --no-deps
 	@$(cargo) test --release --locked -q --workspace --lib $(addprefix --test ,$(pure))
 	@scripts/test-sdk.sh check
 	@scripts/deny.sh

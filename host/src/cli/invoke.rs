@@ -49,13 +49,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     repeat: Option<u32>,
 
-    /// Set a limit of this run, whatever the configuration says: a key of [limits] and its value,
+    /// Set a limit of this run, whatever the configuration says: the name of a limit and its value,
     /// memory=64MiB; may be given several times
     #[arg(long, value_name = "NAME=VALUE")]
     limit: Vec<String>,
 
     /// Write where the task's CPU time goes, by its own functions, to this file (RUN.cpuprofile); to
-    /// look at it, open https://profiler.firefox.com and drop the file there
+    /// look at it, open <https://profiler.firefox.com> and drop the file there
     #[arg(long, value_name = "FILE")]
     profile: Option<PathBuf>,
 }
