@@ -2,15 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use tempfile::TempDir;
 use umbel_harness::process::Process;
 use umbel_harness::python::Peer;
 use umbel_harness::redis::RedisServer;
-use umbel_harness::worker::{self, Umbel, Worker};
-use umbel_harness::{eventually::PATIENCE, paths};
+use umbel_harness::worker::{Umbel, Worker};
+use umbel_harness::{eventually::PATIENCE, paths, shell};
 
 use crate::readme::Readme;
 
@@ -115,19 +114,7 @@ pub(crate) fn build(name: &str, home: &Path) -> PathBuf {
 /// Types a line into a shell that finds the umbel which is tested, and compilers that scripts have
 /// fetched; gives what it printed.
 pub(crate) fn type_in(folder: &Path, line: &str, variables: &[(&'static str, String)]) -> String {
-    let mut command = Command::new("sh");
-    command.args(["-c", line]).current_dir(folder);
-    for (name, value) in worker::command("version").get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    let own = paths::umbel().parent().map(Path::to_owned);
-    let fetched = std::env::var_os("UMBEL_COMPILERS").map(PathBuf::from);
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let all = own.into_iter().chain(fetched).chain(std::env::split_paths(&path));
-    command.env("PATH", std::env::join_paths(all).expect("folders of a PATH make a PATH"));
+    let mut command = shell::typed(line, folder, &[]);
     command.envs(variables.iter().map(|(name, value)| (name, value)));
     let mut process = Process::start(line, command);
     let status = process.await_end(LONG);
