@@ -46,8 +46,9 @@ test: venv guests ## Run every test, against real brokers and real Celery
 	@scripts/test.sh
 
 .PHONY: test-languages
-test-languages: venv plugins ## From `umbel new` to a result in Celery, in every language (LANGUAGES="c go" for some)
+test-languages: venv setup ## From `umbel new` to a result in Celery, in every language (LANGUAGES="c go" for some)
 	@scripts/build.sh tests
+	@scripts/build-plugins.sh
 	@scripts/test-languages.sh
 
 .PHONY: docs
